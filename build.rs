@@ -1,0 +1,20 @@
+//! proto/ -> descriptor set (protox, no protoc) -> Rust in OUT_DIR.
+
+use std::{env, fs, path::PathBuf};
+
+use prost::Message as _;
+
+const FILES: &[&str] = &[
+    "claude_comms/v1/conversation_service.proto",
+    "claude_comms/v1/diagnostics_service.proto",
+    "claude_comms/v1/instance_service.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
