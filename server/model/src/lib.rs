@@ -1,1 +1,37 @@
-//! placeholder
+//! What the server knows, as plain values: ids, records, state machines and events.
+//!
+//! **Invariant:** no I/O, no async, no clock. Time and fresh ids enter as arguments. Records are serialised by
+//! the store as they stand, so that a field added here needs `#[serde(default)]` or a migration there.
+
+pub mod conversation;
+pub mod event;
+pub mod failure;
+pub mod ids;
+pub mod instance;
+pub mod page;
+pub mod process;
+pub mod time;
+pub mod turn;
+pub mod usage;
+
+pub use conversation::{Conversation, ConversationState};
+pub use event::{Event, EventKind, ResetReason};
+pub use failure::{CancelReason, Failure, FailureReason};
+pub use ids::{ConversationId, IdMatch, InstanceId, RequestId, ServerId, TurnId};
+pub use instance::{Instance, InstanceExit, InstanceState};
+pub use page::Page;
+pub use time::Timestamp;
+pub use turn::{ClaudeRefs, Transition, Turn, TurnState, TurnStateKind};
+pub use usage::Usage;
+
+/// An event arrived that the state cannot take. Logged and counted where it is seen; never a panic.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{machine}: {event} is not possible while {state}")]
+pub struct IllegalTransition {
+    /// Which machine: `turn`, `instance`, `process`.
+    pub machine: &'static str,
+    /// The state it was in.
+    pub state: &'static str,
+    /// The event it was given.
+    pub event: &'static str,
+}

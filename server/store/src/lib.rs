@@ -1,1 +1,14 @@
-//! placeholder
+//! Durable records behind the [`Store`] trait, and redb behind that.
+//!
+//! **Invariants:** each mutation is one atomic domain operation; a turn has one door to a terminal state
+//! ([`Store::finish_turn`]); the conversation's `epoch` and the turn's `attempt` are compared inside the write.
+//! No prost, no gRPC and no redb type appears here; no path, port or host in a record.
+
+pub mod api;
+pub mod error;
+
+pub use api::{
+    AcceptOutcome, AcceptTurn, Accepted, ConversationQuery, Counts, FinishTurn, Finished, Lease,
+    NewConversation, ServerIdentity, StartTurn, Started, Store, TurnQuery,
+};
+pub use error::{OpenError, StoreError};

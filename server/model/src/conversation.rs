@@ -1,0 +1,65 @@
+//! Conversations: the durable record between somebody who asks and Claude who answers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{ConversationId, ServerId, Timestamp, Usage};
+
+/// Whether a conversation takes turns. "Running" is derived from its turns, never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConversationState {
+    /// It takes turns.
+    Active,
+}
+
+/// A conversation's record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// Title; empty for none.
+    #[serde(default)]
+    pub title: String,
+    /// System prompt of every turn; empty for none.
+    #[serde(default)]
+    pub system_prompt: String,
+    /// Model; `None` for the server's default.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Whether it takes turns.
+    pub state: ConversationState,
+    /// Fencing token: grows whenever another server, or another incarnation of it, takes the conversation. Every write of
+    /// a turn names the epoch it was claimed with and is refused when it is not this one.
+    pub epoch: u64,
+    /// Who claimed it last, and in which incarnation.
+    #[serde(default)]
+    pub owner: Option<(ServerId, u64)>,
+    /// Turns accepted so far.
+    #[serde(default)]
+    pub turn_count: u32,
+    /// Tokens of its ended turns.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Cost of its ended turns, US dollars.
+    #[serde(default)]
+    pub cost_usd: f64,
+    /// Number of its last event.
+    #[serde(default)]
+    pub last_sequence: u64,
+    /// The Claude session that remembers it; `None` before the first turn reached a process.
+    #[serde(default)]
+    pub claude_session_id: Option<Uuid>,
+    /// The last assistant message of that session: where the next turn goes on, and where a retry forks from.
+    #[serde(default)]
+    pub last_assistant_uuid: Option<String>,
+    /// When it was made.
+    pub create_time: Timestamp,
+    /// When a turn of it was last accepted, started or ended.
+    pub update_time: Timestamp,
+}

@@ -1,0 +1,97 @@
+//! Durable events: what happened in a conversation, numbered without gaps.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ConversationId, InstanceId, RequestId, Timestamp, TurnId};
+
+/// One durable event of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number in the conversation; the first is 1, without gaps.
+    pub sequence: u64,
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// The turn it is about.
+    pub turn_id: TurnId,
+    /// When the store wrote it.
+    pub time: Timestamp,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// Why text is void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetReason {
+    /// A provisional answer was begun again.
+    Retry,
+    /// Text before a tool call is not the answer.
+    ToolUse,
+    /// The final answer differs from what was streamed.
+    Replaced,
+}
+
+impl ResetReason {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::ToolUse => "tool_use",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// The turn was accepted.
+    Accepted {
+        /// The request that made it.
+        request_id: RequestId,
+    },
+    /// Its prompt goes to a process.
+    Started {
+        /// The instance.
+        instance_id: InstanceId,
+        /// Which try; 1 for the first.
+        attempt: u32,
+    },
+    /// All text so far is void.
+    TextReset {
+        /// Why.
+        reason: ResetReason,
+    },
+    /// The server gives the turn to a new process.
+    Retrying {
+        /// Which retry; 1 for the first.
+        attempt: u32,
+        /// How many there may be.
+        max_attempts: u32,
+        /// How long until then.
+        delay: Duration,
+        /// Why.
+        reason: String,
+    },
+    /// Claude's memory of the conversation was lost.
+    SessionReset {
+        /// Why, in words.
+        reason: String,
+    },
+    /// The turn ended with an answer; the turn's record has it.
+    Completed,
+    /// The turn ended without an answer; the turn's record says why.
+    Failed,
+    /// The turn was cancelled; the turn's record says why.
+    Cancelled,
+}
+
+impl EventKind {
+    /// Whether the turn has ended with this event.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}

@@ -1,0 +1,247 @@
+//! Turns: one prompt up to its one terminal record.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    CancelReason, ConversationId, Failure, FailureReason, IllegalTransition, InstanceId, RequestId, ServerId,
+    Timestamp, TurnId, Usage,
+};
+
+/// Where a turn is in its life. What belongs to a state lives inside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnState {
+    /// Durable; waits for its conversation or for a process.
+    Queued,
+    /// Its prompt is with a process of `instance_id`.
+    Running {
+        /// Where it runs.
+        instance_id: InstanceId,
+    },
+    /// Ended with an answer.
+    Completed {
+        /// The whole answer.
+        text: String,
+    },
+    /// Ended without one.
+    Failed {
+        /// Why.
+        failure: Failure<FailureReason>,
+        /// What had been streamed; never an answer.
+        partial_text: String,
+    },
+    /// Ended because somebody asked for it.
+    Cancelled {
+        /// Why.
+        failure: Failure<CancelReason>,
+        /// What had been streamed; never an answer.
+        partial_text: String,
+    },
+}
+
+/// A state without its data, for filters and messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnStateKind {
+    /// [`TurnState::Queued`].
+    Queued,
+    /// [`TurnState::Running`].
+    Running,
+    /// [`TurnState::Completed`].
+    Completed,
+    /// [`TurnState::Failed`].
+    Failed,
+    /// [`TurnState::Cancelled`].
+    Cancelled,
+}
+
+impl TurnStateKind {
+    /// The name users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "QUEUED",
+            Self::Running => "RUNNING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// Whether the state is final.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// What moves a turn from state to state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transition {
+    /// Its prompt goes to a process.
+    Start {
+        /// Of this instance.
+        instance_id: InstanceId,
+    },
+    /// The process died before it began to answer; the turn is tried again.
+    Requeue,
+    /// The answer is there.
+    Complete {
+        /// The whole answer.
+        text: String,
+    },
+    /// It ends without an answer.
+    Fail {
+        /// Why.
+        failure: Failure<FailureReason>,
+        /// What had been streamed.
+        partial_text: String,
+    },
+    /// Somebody asked for its end.
+    Cancel {
+        /// Why.
+        failure: Failure<CancelReason>,
+        /// What had been streamed.
+        partial_text: String,
+    },
+}
+
+impl Transition {
+    /// The transition's name in messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Requeue => "requeue",
+            Self::Complete { .. } => "complete",
+            Self::Fail { .. } => "fail",
+            Self::Cancel { .. } => "cancel",
+        }
+    }
+}
+
+impl TurnState {
+    /// The state without its data.
+    pub fn kind(&self) -> TurnStateKind {
+        match self {
+            Self::Queued => TurnStateKind::Queued,
+            Self::Running { .. } => TurnStateKind::Running,
+            Self::Completed { .. } => TurnStateKind::Completed,
+            Self::Failed { .. } => TurnStateKind::Failed,
+            Self::Cancelled { .. } => TurnStateKind::Cancelled,
+        }
+    }
+
+    /// The state after a transition.
+    ///
+    /// # Errors
+    /// [`IllegalTransition`] where the machine has no such way; terminal states have none at all.
+    pub fn next(self, transition: Transition) -> Result<Self, IllegalTransition> {
+        let refused =
+            IllegalTransition { machine: "turn", state: self.kind().as_str(), event: transition.name() };
+        match (self, transition) {
+            (Self::Queued, Transition::Start { instance_id }) => Ok(Self::Running { instance_id }),
+            (Self::Running { .. }, Transition::Requeue) => Ok(Self::Queued),
+            (Self::Running { .. }, Transition::Complete { text }) => Ok(Self::Completed { text }),
+            (Self::Queued | Self::Running { .. }, Transition::Fail { failure, partial_text }) => {
+                Ok(Self::Failed { failure, partial_text })
+            }
+            (Self::Queued | Self::Running { .. }, Transition::Cancel { failure, partial_text }) => {
+                Ok(Self::Cancelled { failure, partial_text })
+            }
+            _ => Err(refused),
+        }
+    }
+}
+
+/// The turn's place in Claude's own session: what resuming, forking and reconciling need.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ClaudeRefs {
+    /// The Claude session it ran in.
+    #[serde(default)]
+    pub session_id: Option<Uuid>,
+    /// The uuid its prompt had there, that of the last attempt.
+    #[serde(default)]
+    pub user_uuid: Option<Uuid>,
+    /// The last assistant message it left there.
+    #[serde(default)]
+    pub last_assistant_uuid: Option<String>,
+}
+
+/// A turn's record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Its id.
+    pub id: TurnId,
+    /// Its conversation.
+    pub conversation_id: ConversationId,
+    /// The request that made it; unique in the conversation.
+    pub request_id: RequestId,
+    /// SHA-256 of the request's payload, in hexadecimal: the same `request_id` with another payload is refused.
+    pub payload_hash: String,
+    /// The prompt, unchanged.
+    pub prompt: String,
+    /// Where it is in its life.
+    pub state: TurnState,
+    /// Which try; 0 before the first start. Events of an older one are dropped.
+    #[serde(default)]
+    pub attempt: u32,
+    /// The epoch of the conversation under which it runs or ran.
+    #[serde(default)]
+    pub epoch: u64,
+    /// The server that accepted it.
+    pub server_id: ServerId,
+    /// That server's incarnation when it was last accepted or started.
+    pub incarnation: u64,
+    /// The instance that must run it, for prompts sent to an instance.
+    #[serde(default)]
+    pub target_instance: Option<InstanceId>,
+    /// The instance that runs or ran it.
+    #[serde(default)]
+    pub instance_id: Option<InstanceId>,
+    /// How long it may take from its acceptance on, time in the queue included, in microseconds.
+    pub timeout_micros: u64,
+    /// Whether Claude remembers the prompt in later turns.
+    #[serde(default)]
+    pub in_context: bool,
+    /// Its place in Claude's session.
+    #[serde(default)]
+    pub claude: ClaudeRefs,
+    /// Tokens of it alone.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Cost of it alone, US dollars.
+    #[serde(default)]
+    pub cost_usd: f64,
+    /// Sequence of its `accepted` event.
+    pub first_sequence: u64,
+    /// Sequence of its last event so far.
+    pub last_sequence: u64,
+    /// When it was accepted.
+    pub create_time: Timestamp,
+    /// When its prompt was last given to a process.
+    #[serde(default)]
+    pub start_time: Option<Timestamp>,
+    /// When the first text of the last attempt arrived.
+    #[serde(default)]
+    pub first_token_time: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default)]
+    pub end_time: Option<Timestamp>,
+}
+
+impl Turn {
+    /// When its time is up.
+    pub fn deadline(&self) -> Timestamp {
+        self.create_time.plus(std::time::Duration::from_micros(self.timeout_micros))
+    }
+
+    /// The text a watcher is shown: the answer, or what had been streamed.
+    pub fn shown_text(&self) -> &str {
+        match &self.state {
+            TurnState::Queued | TurnState::Running { .. } => "",
+            TurnState::Completed { text } => text,
+            TurnState::Failed { partial_text, .. } | TurnState::Cancelled { partial_text, .. } => {
+                partial_text
+            }
+        }
+    }
+}

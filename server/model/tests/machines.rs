@@ -1,0 +1,121 @@
+//! The promises of the state machines, over every sequence of events that proptest cares to try.
+
+use claude_comms_model::{
+    CancelReason, Failure, FailureReason, InstanceId, InstanceState, Transition, TurnState,
+    instance::InstanceEvent,
+    process::{ProcessEvent, ProcessState},
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn transition() -> impl Strategy<Value = Transition> {
+    prop_oneof![
+        any::<u128>().prop_map(|n| Transition::Start { instance_id: InstanceId(Uuid::from_u128(n)) }),
+        Just(Transition::Requeue),
+        ".{0,8}".prop_map(|text| Transition::Complete { text }),
+        ".{0,8}".prop_map(|partial_text| Transition::Fail {
+            failure: Failure::new(FailureReason::ProcessDied, "died"),
+            partial_text
+        }),
+        ".{0,8}".prop_map(|partial_text| Transition::Cancel {
+            failure: Failure::new(CancelReason::CancelRequested, "asked"),
+            partial_text
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_turn_ends_at_most_once_and_stays_ended(steps in prop::collection::vec(transition(), 0..40)) {
+        let mut state = TurnState::Queued;
+        let mut ends = 0;
+        for step in steps {
+            let before = state.clone();
+            match before.clone().next(step) {
+                Ok(after) => {
+                    prop_assert!(!before.kind().is_terminal(), "{before:?} is final and changed");
+                    ends += usize::from(after.kind().is_terminal());
+                    state = after;
+                }
+                Err(refused) => prop_assert_eq!(refused.state, before.kind().as_str()),
+            }
+        }
+        prop_assert!(ends <= 1);
+    }
+
+    #[test]
+    fn a_turn_is_completed_only_from_running(steps in prop::collection::vec(transition(), 0..40)) {
+        let mut state = TurnState::Queued;
+        for step in steps {
+            let was_running = matches!(state, TurnState::Running { .. });
+            let completes = matches!(step, Transition::Complete { .. });
+            if let Ok(after) = state.clone().next(step) {
+                prop_assert!(!completes || was_running);
+                state = after;
+            }
+        }
+    }
+
+    #[test]
+    fn every_instance_can_reach_stopped_and_stays_there(steps in prop::collection::vec(0..InstanceEvent::ALL.len(), 0..60)) {
+        let mut state = InstanceState::Dormant;
+        for step in steps {
+            match state.next(InstanceEvent::ALL[step]) {
+                Ok(after) => {
+                    prop_assert_ne!(state, InstanceState::Stopped);
+                    state = after;
+                }
+                Err(refused) => prop_assert_eq!(refused.machine, "instance"),
+            }
+        }
+        if state != InstanceState::Stopped {
+            let stopped = state.next(InstanceEvent::Stop).and_then(|s| s.next(InstanceEvent::StopDone));
+            prop_assert_eq!(stopped, Ok(InstanceState::Stopped));
+        }
+    }
+
+    #[test]
+    fn every_process_can_exit_at_any_time_and_only_once(steps in prop::collection::vec(0..ProcessEvent::ALL.len(), 0..60)) {
+        let mut state = ProcessState::Starting;
+        let mut exits = 0;
+        for step in steps {
+            if let Ok(after) = state.next(ProcessEvent::ALL[step]) {
+                exits += usize::from(after == ProcessState::Exited);
+                state = after;
+            }
+        }
+        prop_assert!(exits <= 1);
+        prop_assert_eq!(state.next(ProcessEvent::Exit).is_ok(), state != ProcessState::Exited);
+    }
+
+    #[test]
+    fn a_process_runs_one_turn_at_a_time(steps in prop::collection::vec(0..ProcessEvent::ALL.len(), 0..60)) {
+        let mut state = ProcessState::Starting;
+        let mut open = 0_i32;
+        for step in steps {
+            let event = ProcessEvent::ALL[step];
+            if let Ok(after) = state.next(event) {
+                match event {
+                    ProcessEvent::Prompt => open += 1,
+                    ProcessEvent::Result if state != ProcessState::Stopping => open -= 1,
+                    _ => {}
+                }
+                state = after;
+            }
+            prop_assert!((0..=1).contains(&open));
+        }
+    }
+}
+
+#[test]
+fn reasons_are_unique_and_upper_snake() {
+    let mut all: Vec<&str> = FailureReason::ALL.iter().map(|r| r.as_str()).collect();
+    all.extend(CancelReason::ALL.iter().map(|r| r.as_str()));
+    for reason in &all {
+        assert!(reason.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'), "{reason}");
+    }
+    let count = all.len();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), count);
+}

@@ -1,0 +1,253 @@
+//! What the server asks of a store. Every call is asynchronous at the edge, so that a networked store fits behind it.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use async_trait::async_trait;
+use claude_comms_model::{
+    Conversation, ConversationId, Event, EventKind, IdMatch, Instance, InstanceId, Page, RequestId, ServerId,
+    Timestamp, Transition, Turn, TurnId, TurnStateKind, Usage,
+};
+use uuid::Uuid;
+
+use crate::StoreError;
+
+/// Who this server is. `id` stays with the data directory, `incarnation` grows at each open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerIdentity {
+    /// The data directory's server.
+    pub id: ServerId,
+    /// How often it was opened; 1 for the first.
+    pub incarnation: u64,
+}
+
+/// The right to write a conversation's turns: refused with [`StoreError::Fenced`] once the epoch has moved on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// The epoch it was claimed with.
+    pub epoch: u64,
+}
+
+/// A conversation to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewConversation {
+    /// Its id, UUIDv7.
+    pub id: ConversationId,
+    /// Title; empty for none.
+    pub title: String,
+    /// System prompt; empty for none.
+    pub system_prompt: String,
+    /// Model; `None` for the server's default.
+    pub model: Option<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The start of a turn on a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartTurn {
+    /// The instance that runs it.
+    pub instance_id: InstanceId,
+    /// The Claude session it runs in; becomes the conversation's.
+    pub session_id: Uuid,
+    /// The uuid its prompt has there.
+    pub user_uuid: Uuid,
+}
+
+/// A turn to accept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AcceptTurn {
+    /// Its id, UUIDv7.
+    pub turn_id: TurnId,
+    /// Its conversation; must exist.
+    pub conversation_id: ConversationId,
+    /// The request, scoped to the conversation.
+    pub request_id: RequestId,
+    /// SHA-256 of the payload, hexadecimal.
+    pub payload_hash: String,
+    /// The prompt.
+    pub prompt: String,
+    /// Time it may take, microseconds, queue included.
+    pub timeout_micros: u64,
+    /// The instance that must run it.
+    pub target_instance: Option<InstanceId>,
+    /// Set when a process is free: acceptance and start are then one commit. Ignored (the turn stays QUEUED) never: the
+    /// caller guarantees that no other turn of the conversation runs.
+    pub start: Option<StartTurn>,
+}
+
+/// What became of [`Store::accept_turn`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum AcceptOutcome {
+    /// It is durable.
+    Accepted(Box<Accepted>),
+    /// The same request was accepted before; this is its turn now.
+    Same(Box<Turn>),
+    /// The request's id was used with another payload.
+    OtherPayload(TurnId),
+}
+
+/// A durable new turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// Its record.
+    pub turn: Turn,
+    /// `Accepted`, and `Started` if it was started too.
+    pub events: Vec<Event>,
+    /// Set if it was started.
+    pub lease: Option<Lease>,
+}
+
+/// A started turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Started {
+    /// Its record; `attempt` has grown by one.
+    pub turn: Turn,
+    /// The `Started` event.
+    pub event: Event,
+    /// The claim on the conversation.
+    pub lease: Lease,
+}
+
+/// The end of a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinishTurn {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The claim it ran under; `None` for a turn that never started in this incarnation (queued, or left over at boot).
+    pub lease: Option<Lease>,
+    /// The attempt the caller drove; another one is [`StoreError::Fenced`].
+    pub attempt: u32,
+    /// `Complete`, `Fail` or `Cancel`.
+    pub transition: Transition,
+    /// Tokens of the turn alone.
+    pub usage: Usage,
+    /// Cost of the turn alone, US dollars.
+    pub cost_usd: f64,
+    /// When the first text arrived.
+    pub first_token_time: Option<Timestamp>,
+    /// Whether Claude remembers the prompt.
+    pub in_context: bool,
+    /// The Claude session the turn ended in, if it is known; becomes the conversation's.
+    pub session_id: Option<Uuid>,
+    /// The last assistant message it left there; becomes the conversation's.
+    pub last_assistant_uuid: Option<String>,
+}
+
+/// An ended turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// Its terminal record.
+    pub turn: Turn,
+    /// The terminal event.
+    pub event: Event,
+}
+
+/// Which conversations, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConversationQuery {
+    /// Part of an id.
+    pub id_match: Option<IdMatch>,
+    /// Most items of a page.
+    pub limit: usize,
+    /// Token of the page; `None` for the first.
+    pub token: Option<String>,
+}
+
+/// Which turns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TurnQuery {
+    /// Of one conversation.
+    pub conversation_id: Option<ConversationId>,
+    /// In one of these states; empty for all.
+    pub states: Vec<TurnStateKind>,
+    /// Accepted at or after.
+    pub since: Option<Timestamp>,
+    /// Part of an id.
+    pub id_match: Option<IdMatch>,
+    /// Newest first instead of oldest first.
+    pub newest_first: bool,
+    /// Most items of a page.
+    pub limit: usize,
+    /// Token of the page; `None` for the first.
+    pub token: Option<String>,
+}
+
+/// What the store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Conversations.
+    pub conversations: u64,
+    /// Turns.
+    pub turns: u64,
+    /// The schema's version.
+    pub schema_version: u32,
+}
+
+/// Durable records. A mutation's `Ok` means that it is on disk.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+    /// Who this server is.
+    fn server(&self) -> ServerIdentity;
+
+    /// Makes a conversation with epoch 0.
+    async fn create_conversation(&self, new: NewConversation) -> Result<Conversation, StoreError>;
+    /// One conversation.
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
+    /// A page of conversations, newest first.
+    async fn conversations(&self, query: ConversationQuery) -> Result<Page<Conversation>, StoreError>;
+    /// Removes a conversation, its turns, events, request ids and transcript. `false` when there was none.
+    /// Refused with [`StoreError::Conflict`] while a turn of it has not ended.
+    async fn delete_conversation(&self, id: ConversationId) -> Result<bool, StoreError>;
+
+    /// Accepts a turn: record, queue entry and request id in one act; with `start` it is RUNNING at once.
+    async fn accept_turn(&self, accept: AcceptTurn) -> Result<AcceptOutcome, StoreError>;
+    /// QUEUED to RUNNING: claims the conversation (a new owner or incarnation makes a new epoch) and counts the attempt.
+    async fn start_turn(&self, turn_id: TurnId, start: StartTurn) -> Result<Started, StoreError>;
+    /// Appends events to a running turn.
+    async fn append(
+        &self,
+        lease: Lease,
+        turn_id: TurnId,
+        attempt: u32,
+        kinds: Vec<EventKind>,
+    ) -> Result<Vec<Event>, StoreError>;
+    /// RUNNING back to QUEUED, at the head of its conversation's queue, with one event (`Retrying`).
+    async fn requeue_turn(
+        &self,
+        lease: Lease,
+        turn_id: TurnId,
+        attempt: u32,
+        kind: EventKind,
+    ) -> Result<(Turn, Event), StoreError>;
+    /// The only door to a terminal state.
+    async fn finish_turn(&self, finish: FinishTurn) -> Result<Finished, StoreError>;
+
+    /// One turn.
+    async fn turn(&self, id: TurnId) -> Result<Option<Turn>, StoreError>;
+    /// A page of turns.
+    async fn turns(&self, query: TurnQuery) -> Result<Page<Turn>, StoreError>;
+    /// A turn's events after a sequence, in order.
+    async fn turn_events(&self, id: TurnId, after: u64) -> Result<Vec<Event>, StoreError>;
+    /// A conversation's events after a sequence, in order.
+    async fn events(&self, id: ConversationId, after: u64, limit: usize) -> Result<Vec<Event>, StoreError>;
+    /// This server's turns that have not ended, in the order of their acceptance.
+    async fn unfinished_turns(&self) -> Result<Vec<Turn>, StoreError>;
+
+    /// Writes a pinned instance's record.
+    async fn put_instance(&self, instance: Instance) -> Result<(), StoreError>;
+    /// This server's instance records.
+    async fn instances(&self) -> Result<Vec<Instance>, StoreError>;
+
+    /// What the store holds.
+    async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// Where a conversation's transcript is kept (0600; it may not exist yet).
+    fn transcript(&self, id: ConversationId) -> PathBuf;
+    /// Makes the CLI's session file the conversation's transcript: a hard link, so that what the CLI appends is kept
+    /// without a copy; a copy where the file system has no links. Replaces an older one.
+    fn keep_transcript(&self, id: ConversationId, session_file: &std::path::Path) -> std::io::Result<()>;
+    /// Ends the store's own thread after all that was asked is on disk. Later calls are [`StoreError::Unavailable`].
+    async fn close(&self);
+}
