@@ -1,0 +1,12 @@
+//! One process's output, folded into what the driver of a conversation needs.
+
+mod message;
+mod outcome;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod update;
+
+pub use crate::output::Usage;
+pub use reader::TurnReader;
+pub use update::{FailureReason, Outcome, ResetReason, TurnEnd, TurnUpdate};
