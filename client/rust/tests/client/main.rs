@@ -1,0 +1,5 @@
+//! The client against a fake server whose wire a test can cut.
+
+mod calls;
+mod support;
+mod turn_stream;
