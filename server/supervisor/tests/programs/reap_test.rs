@@ -1,0 +1,3 @@
+//! This room's test programs.
+
+fn main() {}
