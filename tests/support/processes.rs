@@ -99,6 +99,14 @@ impl Processes {
         if gone { Vec::new() } else { left }
     }
 
+    /// Kills what is left, so that one failed test leaves nothing for the next.
+    pub fn kill(&self) {
+        for process in self.all() {
+            // It may end between the look and the kill.
+            let _ = rustix::process::kill_process(raw_id(process.pid), rustix::process::Signal::KILL);
+        }
+    }
+
     fn is_marked(&self, pid: u32) -> bool {
         // Unreadable means another user's, or gone by now: not ours either way.
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -182,6 +190,9 @@ pub fn resident_bytes(pid: u32) -> u64 {
 /// # Panics
 /// When there is no such process.
 pub fn signal(pid: u32, signal: rustix::process::Signal) {
-    let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process ID");
-    rustix::process::kill_process(raw, signal).expect("the process lives and is ours");
+    rustix::process::kill_process(raw_id(pid), signal).expect("the process lives and is ours");
+}
+
+fn raw_id(pid: u32) -> rustix::process::Pid {
+    i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process ID")
 }

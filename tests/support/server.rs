@@ -380,6 +380,7 @@ impl Drop for TestServer {
             let _ = blocking(processes::GONE_WITHIN, || matches!(running.child.try_wait(), Ok(Some(_))));
         }
         let left = self.processes().left_over();
+        self.processes().kill();
         if std::thread::panicking() {
             eprintln!("--- log of the server\n{}\n--- left: {left:#?}", self.log());
         } else {
