@@ -5,10 +5,12 @@
 //! No prost, no gRPC and no redb type appears here; no path, port or host in a record.
 
 pub mod api;
+mod embedded;
 pub mod error;
 
 pub use api::{
     AcceptOutcome, AcceptTurn, Accepted, ConversationQuery, Counts, FinishTurn, Finished, Lease,
     NewConversation, ServerIdentity, StartTurn, Started, Store, TurnQuery,
 };
+pub use embedded::{Options, RedbStore};
 pub use error::{OpenError, StoreError};

@@ -1,0 +1,128 @@
+//! How a data directory becomes a running store: claim, look, create or repair, migrate, count, clean, start.
+
+use std::{
+    fs::{OpenOptions, Permissions},
+    io,
+    os::unix::fs::PermissionsExt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    time::SystemTime,
+};
+
+use claude_comms_model::{ConversationId, ServerId, Timestamp};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, backends::FileBackend};
+use uuid::Uuid;
+
+use super::{
+    directory::{self, DataDirectory},
+    probe::{self, Found, probe},
+    reading, schema,
+    store::Opened,
+    tables::Scene,
+    transcripts::Transcripts,
+};
+use crate::{OpenError, ServerIdentity};
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Memory for pages, bytes. The system caches the file too, so that little is enough.
+    pub cache_bytes: usize,
+    /// Whether each commit saves what reopening after a kill needs: then that takes no time, but commits take longer.
+    pub quick_repair: bool,
+    /// The clock of the records.
+    pub clock: fn() -> Timestamp,
+    /// Most operations of one commit; at least 1.
+    pub max_batch: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 32 * 1024 * 1024,
+            quick_repair: false,
+            clock: || SystemTime::now().into(),
+            max_batch: 512,
+        }
+    }
+}
+
+/// An open store without its writer.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) opened: Opened,
+    pub(crate) transcripts: Transcripts,
+    pub(crate) scene: Scene,
+}
+
+/// Opens or makes the store of a data directory.
+pub(crate) fn open(data_dir: &Path, options: &Options) -> Result<Parts, OpenError> {
+    let directory = DataDirectory::claim(data_dir)?;
+    let path = directory.store();
+    let unusable = |source| OpenError::Unusable { path: path.clone(), source };
+    if probe(&path, options.cache_bytes)? == Found::Nothing {
+        create(&directory).map_err(|error| probe::refused(&path, error))?;
+    }
+    let database = catch_unwind(AssertUnwindSafe(|| open_file(&path, options.cache_bytes)))
+        .map_err(|_| unusable(io::Error::other("redb gave up on it")))?
+        .map_err(|error| probe::refused(&path, error))?;
+    let transcripts = Transcripts::open(directory.transcripts())
+        .map_err(|source| OpenError::Unusable { path: directory.transcripts(), source })?;
+    let scene = prepare(&database, options, &transcripts).map_err(|error| probe::refused(&path, error))?;
+    Ok(Parts { opened: Opened { database, _directory: directory }, transcripts, scene })
+}
+
+/// Makes a new store under another name and gives it its own when it is whole.
+fn create(directory: &DataDirectory) -> Result<(), redb::Error> {
+    let (new, path) = (directory.new_store(), directory.store());
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let server = ServerId(Uuid::now_v7());
+    set_transcripts_aside(directory, server)?;
+    let file = directory::open_private(&new, OpenOptions::new().read(true).write(true).create_new(true))?;
+    let database = Builder::new().create_with_backend(FileBackend::new(file)?)?;
+    schema::found(&database, server)?;
+    schema::migrate(&database, schema::MIGRATIONS)?;
+    database.close()?;
+    std::fs::rename(&new, &path)?;
+    directory::sync_directory(directory.path())?;
+    Ok(())
+}
+
+/// Transcripts without a store are of one that was moved away: they must be there when it comes back.
+fn set_transcripts_aside(directory: &DataDirectory, server: ServerId) -> io::Result<()> {
+    let transcripts = directory.transcripts();
+    match std::fs::read_dir(&transcripts).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => {
+            let aside = directory.path().join(format!("transcripts.before-{server}"));
+            tracing::warn!("transcripts without a store were set aside");
+            std::fs::rename(transcripts, aside)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, redb::Error> {
+    let file = directory::open_private(path, OpenOptions::new().read(true).write(true))?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(Builder::new().set_cache_size(cache_bytes).create_with_backend(FileBackend::new(file)?)?)
+}
+
+fn prepare(database: &Database, options: &Options, transcripts: &Transcripts) -> Result<Scene, redb::Error> {
+    schema::migrate(database, schema::MIGRATIONS)?;
+    let (id, incarnation) = schema::count_incarnation(database)?;
+    let snapshot = database.begin_read()?;
+    let next_place = reading::next_place(&snapshot)?;
+    let mut known = std::collections::HashSet::new();
+    for row in snapshot.open_table(schema::CONVERSATIONS)?.iter()? {
+        known.insert(ConversationId(Uuid::from_u128(row?.0.value())));
+    }
+    match transcripts.remove_strays(&known) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "transcripts of deleted conversations removed"),
+        Err(error) => tracing::warn!(%error, "transcripts of deleted conversations could not be removed"),
+    }
+    Ok(Scene { server: ServerIdentity { id, incarnation }, clock: options.clock, next_place })
+}

@@ -1,0 +1,152 @@
+//! Reads of single records and of events, on one snapshot each.
+
+use std::collections::BTreeMap;
+
+use claude_comms_model::{Conversation, ConversationId, Event, Instance, ServerId, Turn, TurnId};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
+use uuid::Uuid;
+
+use super::{
+    rows::{self, EventRow},
+    schema,
+};
+use crate::{Counts, StoreError};
+
+/// Why a read failed.
+#[derive(Debug)]
+pub(crate) struct Trouble(StoreError);
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self(error)
+    }
+}
+
+macro_rules! trouble {
+    ($($error:ty),*) => { $(impl From<$error> for Trouble {
+        fn from(error: $error) -> Self {
+            Self(store_error(error.into()))
+        }
+    })* };
+}
+trouble!(redb::Error, redb::StorageError, redb::TableError, redb::TransactionError);
+
+impl From<Trouble> for StoreError {
+    fn from(trouble: Trouble) -> Self {
+        trouble.0
+    }
+}
+
+/// What a failed read means to the caller.
+fn store_error(error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
+            StoreError::Unavailable(error.to_string())
+        }
+        other => StoreError::Corrupt(other.to_string()),
+    }
+}
+
+pub(crate) fn conversation(
+    snapshot: &ReadTransaction,
+    id: ConversationId,
+) -> Result<Option<Conversation>, Trouble> {
+    let row = snapshot.open_table(schema::CONVERSATIONS)?.get(id.0.as_u128())?;
+    Ok(row.map(|row| rows::decode("conversation", row.value())).transpose()?)
+}
+
+pub(crate) fn turn(snapshot: &ReadTransaction, id: TurnId) -> Result<Option<Turn>, Trouble> {
+    let row = snapshot.open_table(schema::TURNS)?.get(id.0.as_u128())?;
+    Ok(row.map(|row| rows::decode("turn", row.value())).transpose()?)
+}
+
+/// A turn's events: those of its span of the conversation that are about it.
+pub(crate) fn turn_events(snapshot: &ReadTransaction, id: TurnId, after: u64) -> Result<Vec<Event>, Trouble> {
+    let missing = || StoreError::NotFound { what: "turn", id: id.to_string() };
+    let turn = turn(snapshot, id)?.ok_or_else(missing)?;
+    let first = turn.first_sequence.max(after.saturating_add(1));
+    let mut events = events_between(snapshot, turn.conversation_id, first, turn.last_sequence, usize::MAX)?;
+    events.retain(|event| event.turn_id == id);
+    Ok(events)
+}
+
+/// A conversation's events after a sequence.
+pub(crate) fn events(
+    snapshot: &ReadTransaction,
+    id: ConversationId,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Event>, Trouble> {
+    if snapshot.open_table(schema::CONVERSATIONS)?.get(id.0.as_u128())?.is_none() {
+        return Err(StoreError::NotFound { what: "conversation", id: id.to_string() }.into());
+    }
+    match after.checked_add(1) {
+        Some(first) => events_between(snapshot, id, first, u64::MAX, limit),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn events_between(
+    snapshot: &ReadTransaction,
+    id: ConversationId,
+    first: u64,
+    last: u64,
+    limit: usize,
+) -> Result<Vec<Event>, Trouble> {
+    if first > last {
+        return Ok(Vec::new());
+    }
+    let table = snapshot.open_table(schema::EVENTS)?;
+    let mut events = Vec::new();
+    for row in table.range((id.0.as_u128(), first)..=(id.0.as_u128(), last))?.take(limit) {
+        let (key, value) = row?;
+        let row: EventRow = rows::decode("event", value.value())?;
+        events.push(row.event(id, key.value().1));
+    }
+    Ok(events)
+}
+
+/// A server's turns that have not ended, by their places in the queue.
+pub(crate) fn unfinished(snapshot: &ReadTransaction, server: ServerId) -> Result<Vec<Turn>, Trouble> {
+    let server = server.0.as_u128();
+    let mut queue = BTreeMap::new();
+    for row in snapshot.open_table(schema::UNFINISHED)?.range((server, u128::MIN)..=(server, u128::MAX))? {
+        let (key, value) = row?;
+        let id = key.value().1;
+        queue.insert((value.value().0, id), id);
+    }
+    let table = snapshot.open_table(schema::TURNS)?;
+    let mut turns = Vec::with_capacity(queue.len());
+    for id in queue.into_values() {
+        let missing = || StoreError::Corrupt(format!("turn {} of the queue is gone", Uuid::from_u128(id)));
+        turns.push(rows::decode("turn", table.get(id)?.ok_or_else(missing)?.value())?);
+    }
+    Ok(turns)
+}
+
+/// The place after the last one in use.
+pub(crate) fn next_place(snapshot: &ReadTransaction) -> Result<i64, redb::Error> {
+    let mut next = 0;
+    for row in snapshot.open_table(schema::UNFINISHED)?.iter()? {
+        next = next.max(row?.1.value().0.saturating_add(1));
+    }
+    Ok(next)
+}
+
+pub(crate) fn instances(snapshot: &ReadTransaction, server: ServerId) -> Result<Vec<Instance>, Trouble> {
+    let server = server.0.as_u128();
+    let table = snapshot.open_table(schema::INSTANCES)?;
+    let mut instances = Vec::new();
+    for row in table.range((server, u128::MIN)..=(server, u128::MAX))? {
+        instances.push(rows::decode("instance", row?.1.value())?);
+    }
+    Ok(instances)
+}
+
+pub(crate) fn counts(snapshot: &ReadTransaction) -> Result<Counts, Trouble> {
+    Ok(Counts {
+        conversations: snapshot.open_table(schema::CONVERSATIONS)?.len()?,
+        turns: snapshot.open_table(schema::TURNS)?.len()?,
+        schema_version: schema::VERSION,
+    })
+}

@@ -1,0 +1,39 @@
+//! How records become rows: JSON, so that a person can read them and a new field needs `#[serde(default)]` only.
+
+use claude_comms_model::{ConversationId, Event, EventKind, Timestamp, TurnId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::StoreError;
+
+/// An event without what its key says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct EventRow {
+    /// The turn it is about.
+    pub(crate) turn: TurnId,
+    /// When the store wrote it.
+    pub(crate) time: Timestamp,
+    /// What happened.
+    pub(crate) kind: EventKind,
+}
+
+impl EventRow {
+    /// The event under a key.
+    pub(crate) fn event(self, conversation_id: ConversationId, sequence: u64) -> Event {
+        Event { sequence, conversation_id, turn_id: self.turn, time: self.time, kind: self.kind }
+    }
+}
+
+/// Writes a record as a row into `buffer`, whose old content goes.
+pub(crate) fn encode<T: Serialize>(record: &T, buffer: &mut Vec<u8>) {
+    buffer.clear();
+    serde_json::to_writer(buffer, record).expect("records have text keys and go to memory");
+}
+
+/// Reads a row.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] with the kind of record when it is none.
+pub(crate) fn decode<T: DeserializeOwned>(what: &'static str, row: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(row)
+        .map_err(|error| StoreError::Corrupt(format!("a {what} cannot be read: {error}")))
+}

@@ -1,0 +1,134 @@
+//! The tables and their versions. Knows no record and no operation.
+//!
+//! Ids are keys as 128-bit numbers, so that UUIDv7 keys sort by time. Records are JSON rows (see [`super::rows`]).
+
+use claude_comms_model::ServerId;
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
+};
+use uuid::Uuid;
+
+/// `schema_version`, `server_id`, `incarnation`, as text. Its name is how our file is told from any other.
+pub(crate) const META: TableDefinition<'_, &str, &str> = TableDefinition::new("claude_comms_meta");
+/// Conversation -> record.
+pub(crate) const CONVERSATIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("conversations");
+/// Turn -> record, the answer's text included.
+pub(crate) const TURNS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("turns");
+/// (Conversation, turn): a conversation's turns in the order of their ids.
+pub(crate) const CONVERSATION_TURNS: TableDefinition<'_, (u128, u128), ()> =
+    TableDefinition::new("conversation_turns");
+/// (Conversation, sequence) -> event.
+pub(crate) const EVENTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefinition::new("events");
+/// (Conversation, request) -> turn.
+pub(crate) const REQUESTS: TableDefinition<'_, (u128, u128), u128> = TableDefinition::new("requests");
+/// (Server, turn) -> (place in the queue, conversation): the turns that have not ended.
+pub(crate) const UNFINISHED: TableDefinition<'_, (u128, u128), (i64, u128)> =
+    TableDefinition::new("unfinished");
+/// (Server, instance) -> record.
+pub(crate) const INSTANCES: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("instances");
+
+const SCHEMA_VERSION: &str = "schema_version";
+const SERVER_ID: &str = "server_id";
+const INCARNATION: &str = "incarnation";
+
+/// Takes a file from one version to the next, in a transaction of its own.
+pub(crate) type Migration = fn(&WriteTransaction) -> Result<(), redb::Error>;
+
+/// `MIGRATIONS[n]` goes from version n to n + 1. Only ever appended to. A new file starts as version 0.
+pub(crate) const MIGRATIONS: &[Migration] = &[create_tables];
+
+/// The version this program writes.
+#[expect(clippy::cast_possible_truncation, reason = "a handful of versions")]
+pub(crate) const VERSION: u32 = MIGRATIONS.len() as u32;
+
+fn create_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(CONVERSATIONS)?;
+    transaction.open_table(TURNS)?;
+    transaction.open_table(CONVERSATION_TURNS)?;
+    transaction.open_table(EVENTS)?;
+    transaction.open_table(REQUESTS)?;
+    transaction.open_table(UNFINISHED)?;
+    transaction.open_table(INSTANCES)?;
+    Ok(())
+}
+
+/// Makes an empty file a store of version 0.
+pub(crate) fn found(database: &Database, server: ServerId) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut meta = transaction.open_table(META)?;
+        meta.insert(SCHEMA_VERSION, "0")?;
+        meta.insert(SERVER_ID, server.to_string().as_str())?;
+        meta.insert(INCARNATION, "0")?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// The file's version; `None` when it is not a store of ours.
+pub(crate) fn version(transaction: &ReadTransaction) -> Result<Option<u32>, redb::Error> {
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(TableError::Storage(source)) => return Err(source.into()),
+        Err(_) => return Ok(None),
+    };
+    number(&meta, SCHEMA_VERSION)
+}
+
+/// Refuses a file of this version whose tables are not the ones above.
+pub(crate) fn check_tables(transaction: &ReadTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(CONVERSATIONS)?;
+    transaction.open_table(TURNS)?;
+    transaction.open_table(CONVERSATION_TURNS)?;
+    transaction.open_table(EVENTS)?;
+    transaction.open_table(REQUESTS)?;
+    transaction.open_table(UNFINISHED)?;
+    transaction.open_table(INSTANCES)?;
+    let meta = transaction.open_table(META)?;
+    server_id(&meta)?;
+    number::<u64>(&meta, INCARNATION)?;
+    Ok(())
+}
+
+/// Brings an older file to the last version of `migrations`, step by step; each is durable before the next begins.
+pub(crate) fn migrate(database: &Database, migrations: &[Migration]) -> Result<(), redb::Error> {
+    let mut at = version(&database.begin_read()?)?.unwrap_or(0);
+    while let Some(step) = usize::try_from(at).ok().and_then(|at| migrations.get(at)) {
+        let transaction = database.begin_write()?;
+        step(&transaction)?;
+        transaction.open_table(META)?.insert(SCHEMA_VERSION, (at + 1).to_string().as_str())?;
+        transaction.commit()?;
+        at += 1;
+        tracing::info!(schema.version = at, "store migrated");
+    }
+    Ok(())
+}
+
+/// Who the server is by now: counts this opening, durably.
+pub(crate) fn count_incarnation(database: &Database) -> Result<(ServerId, u64), redb::Error> {
+    let transaction = database.begin_write()?;
+    let (server, incarnation) = {
+        let mut meta = transaction.open_table(META)?;
+        let server = server_id(&meta)?;
+        let incarnation = number::<u64>(&meta, INCARNATION)?.unwrap_or(0).saturating_add(1);
+        meta.insert(INCARNATION, incarnation.to_string().as_str())?;
+        (server, incarnation)
+    };
+    transaction.commit()?;
+    Ok((server, incarnation))
+}
+
+fn server_id(meta: &impl ReadableTable<&'static str, &'static str>) -> Result<ServerId, redb::Error> {
+    let text = meta.get(SERVER_ID)?;
+    let id = text.and_then(|text| Uuid::parse_str(text.value()).ok());
+    id.map(ServerId).ok_or_else(|| redb::Error::Corrupted("it names no server".to_owned()))
+}
+
+fn number<N: std::str::FromStr>(
+    meta: &impl ReadableTable<&'static str, &'static str>,
+    key: &str,
+) -> Result<Option<N>, redb::Error> {
+    let Some(text) = meta.get(key)? else { return Ok(None) };
+    let number =
+        text.value().parse().map_err(|_| redb::Error::Corrupted(format!("its {key} is no number")))?;
+    Ok(Some(number))
+}

@@ -1,0 +1,279 @@
+//! The store's handle: sends writes to the writer, reads on its own.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    thread::JoinHandle,
+};
+
+use async_trait::async_trait;
+use claude_comms_model::{Conversation, ConversationId, Event, EventKind, Instance, Page, Turn, TurnId};
+use redb::{Database, ReadTransaction, ReadableDatabase};
+use tokio::sync::mpsc;
+
+use super::{
+    conversations,
+    directory::DataDirectory,
+    lists,
+    open::{self, Options},
+    reading::{self, Trouble},
+    tables::{Fault, Tables},
+    transcripts::Transcripts,
+    turns,
+    writer::{self, Operation, WriterTask},
+};
+use crate::{
+    AcceptOutcome, AcceptTurn, ConversationQuery, Counts, FinishTurn, Finished, Lease, NewConversation,
+    OpenError, ServerIdentity, StartTurn, Started, Store, StoreError, TurnQuery,
+};
+
+/// A store in one file of a data directory, for one server at a time.
+#[derive(Debug)]
+pub struct RedbStore {
+    shared: Arc<Shared>,
+    /// `None` once it is closed.
+    sender: Mutex<Option<mpsc::Sender<Box<dyn Operation>>>>,
+    server: ServerIdentity,
+}
+
+/// What the handle, the writer and reads on other threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// `None` once it is closed. Held for reading during every use, so that closing waits for the last one.
+    opened: RwLock<Option<Opened>>,
+    transcripts: Transcripts,
+    /// `None` once it is joined.
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The open file and the right to it. The order matters: the file is closed before the lock is given back.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) database: Database,
+    pub(crate) _directory: DataDirectory,
+}
+
+impl RedbStore {
+    /// Opens the store of a data directory, or makes it. Blocking: after a kill it reads the whole file, unless
+    /// [`Options::quick_repair`] was set when it was written.
+    ///
+    /// # Errors
+    /// [`OpenError`]; what is in the directory is then as it was.
+    pub fn open(data_dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let parts = open::open(data_dir, &options)?;
+        let server = parts.scene.server;
+        let shared = Arc::new(Shared {
+            opened: RwLock::new(Some(parts.opened)),
+            transcripts: parts.transcripts,
+            writer: Mutex::new(None),
+        });
+        let max_batch = options.max_batch.max(1);
+        let (sender, operations) = mpsc::channel(max_batch);
+        let task = WriterTask {
+            shared: Arc::clone(&shared),
+            scene: parts.scene,
+            max_batch,
+            quick_repair: options.quick_repair,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || task.run(operations))
+            .map_err(|source| OpenError::Unusable { path: data_dir.to_owned(), source })?;
+        *lock(&shared.writer) = Some(thread);
+        Ok(Self { shared, sender: Mutex::new(Some(sender)), server })
+    }
+
+    /// Sends an operation to the writer and waits until it is durable or refused.
+    ///
+    /// # Cancel safety
+    /// Dropped before it was sent, nothing happens; after that it is carried out and nobody is told.
+    async fn write<T, F>(&self, act: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let sender = lock(&self.sender).clone().ok_or_else(closed)?;
+        let (operation, outcome) = writer::operation(act);
+        sender.send(operation).await.map_err(|_| closed())?;
+        drop(sender);
+        outcome.await.map_err(|_| closed())?
+    }
+
+    /// A read of a few rows, at once: it takes microseconds.
+    fn point<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, Trouble>) -> Result<T, StoreError> {
+        self.shared.read(read)
+    }
+
+    /// A read of many rows, on a thread that may block.
+    async fn scan<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&ReadTransaction) -> Result<T, Trouble> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        match tokio::task::spawn_blocking(move || shared.read(read)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(StoreError::Unavailable("the server is shutting down".to_owned())),
+        }
+    }
+}
+
+impl Shared {
+    /// Uses the database; `None` once it is closed.
+    pub(crate) fn with_database<T>(&self, act: impl FnOnce(&Database) -> T) -> Option<T> {
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        opened.as_ref().map(|opened| act(&opened.database))
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, Trouble>) -> Result<T, StoreError> {
+        self.with_database(|database| {
+            // redb trusts its pages and may panic on damaged ones; the reader gets an error instead.
+            catch_unwind(AssertUnwindSafe(|| {
+                let snapshot = database.begin_read().map_err(Trouble::from)?;
+                read(&snapshot).map_err(StoreError::from)
+            }))
+            .unwrap_or_else(|_| Err(StoreError::Corrupt("its pages contradict each other".to_owned())))
+        })
+        .unwrap_or_else(|| Err(closed()))
+    }
+
+    /// Waits for the writer, then for the readers, then closes the file and gives the directory back.
+    fn close(&self) {
+        // Held while joining, so that whoever else closes waits too.
+        let mut writer = lock(&self.writer);
+        if let Some(thread) = writer.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer had panicked");
+        }
+        let opened = self.opened.write().unwrap_or_else(PoisonError::into_inner).take();
+        if catch_unwind(AssertUnwindSafe(|| drop(opened))).is_err() {
+            tracing::error!("the store's file could not be closed in order");
+        }
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        drop(lock(&self.sender).take());
+        self.shared.close();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".to_owned())
+}
+
+#[async_trait]
+impl Store for RedbStore {
+    fn server(&self) -> ServerIdentity {
+        self.server
+    }
+
+    async fn create_conversation(&self, new: NewConversation) -> Result<Conversation, StoreError> {
+        self.write(|tables| conversations::create(tables, new)).await
+    }
+
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
+        self.point(|snapshot| reading::conversation(snapshot, id))
+    }
+
+    async fn conversations(&self, query: ConversationQuery) -> Result<Page<Conversation>, StoreError> {
+        self.scan(move |snapshot| lists::conversations(snapshot, &query)).await
+    }
+
+    async fn delete_conversation(&self, id: ConversationId) -> Result<bool, StoreError> {
+        let deleted = self.write(move |tables| conversations::delete(tables, id)).await?;
+        if deleted && let Err(error) = self.shared.transcripts.remove(id) {
+            // The next opening tries again.
+            tracing::warn!(conversation.id = %id, %error, "transcript of a deleted conversation is still there");
+        }
+        Ok(deleted)
+    }
+
+    async fn accept_turn(&self, accept: AcceptTurn) -> Result<AcceptOutcome, StoreError> {
+        self.write(|tables| turns::accept(tables, accept)).await
+    }
+
+    async fn start_turn(&self, turn_id: TurnId, start: StartTurn) -> Result<Started, StoreError> {
+        self.write(move |tables| turns::start(tables, turn_id, start)).await
+    }
+
+    async fn append(
+        &self,
+        lease: Lease,
+        turn_id: TurnId,
+        attempt: u32,
+        kinds: Vec<EventKind>,
+    ) -> Result<Vec<Event>, StoreError> {
+        self.write(move |tables| turns::append(tables, lease, turn_id, attempt, kinds)).await
+    }
+
+    async fn requeue_turn(
+        &self,
+        lease: Lease,
+        turn_id: TurnId,
+        attempt: u32,
+        kind: EventKind,
+    ) -> Result<(Turn, Event), StoreError> {
+        self.write(move |tables| turns::requeue(tables, lease, turn_id, attempt, kind)).await
+    }
+
+    async fn finish_turn(&self, finish: FinishTurn) -> Result<Finished, StoreError> {
+        self.write(|tables| turns::finish(tables, finish)).await
+    }
+
+    async fn turn(&self, id: TurnId) -> Result<Option<Turn>, StoreError> {
+        self.point(|snapshot| reading::turn(snapshot, id))
+    }
+
+    async fn turns(&self, query: TurnQuery) -> Result<Page<Turn>, StoreError> {
+        self.scan(move |snapshot| lists::turns(snapshot, &query)).await
+    }
+
+    async fn turn_events(&self, id: TurnId, after: u64) -> Result<Vec<Event>, StoreError> {
+        self.scan(move |snapshot| reading::turn_events(snapshot, id, after)).await
+    }
+
+    async fn events(&self, id: ConversationId, after: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.scan(move |snapshot| reading::events(snapshot, id, after, limit)).await
+    }
+
+    async fn unfinished_turns(&self) -> Result<Vec<Turn>, StoreError> {
+        let server = self.server.id;
+        self.scan(move |snapshot| reading::unfinished(snapshot, server)).await
+    }
+
+    async fn put_instance(&self, instance: Instance) -> Result<(), StoreError> {
+        self.write(move |tables| tables.put_instance(&instance)).await
+    }
+
+    async fn instances(&self) -> Result<Vec<Instance>, StoreError> {
+        let server = self.server.id;
+        self.scan(move |snapshot| reading::instances(snapshot, server)).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.point(reading::counts)
+    }
+
+    fn transcript(&self, id: ConversationId) -> PathBuf {
+        self.shared.transcripts.path(id)
+    }
+
+    fn keep_transcript(&self, id: ConversationId, session_file: &Path) -> std::io::Result<()> {
+        self.shared.transcripts.keep(id, session_file)
+    }
+
+    async fn close(&self) {
+        drop(lock(&self.sender).take());
+        let shared = Arc::clone(&self.shared);
+        // Ends early only with the runtime itself; dropping the store then does the same.
+        drop(tokio::task::spawn_blocking(move || shared.close()).await);
+    }
+}
