@@ -25,6 +25,8 @@ mod scenario;
 mod session;
 mod signals;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod transcript;
 
 pub use program::run;

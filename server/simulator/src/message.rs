@@ -13,6 +13,9 @@ use crate::outbox::{Object, push_json};
 use crate::player::Player;
 use crate::session::Halt;
 
+/// Stands where a thinking block is signed.
+const SIGNATURE: &str = "c2ltdWxhdGVk";
+
 /// A message between `message_start` and `message_stop`.
 #[derive(Debug)]
 pub(crate) struct Message {
@@ -22,6 +25,23 @@ pub(crate) struct Message {
     index: usize,
     block: Option<Block>,
     output_chars: usize,
+    input_tokens: u64,
+    /// Uuids and blocks of its `assistant` lines: the session file gets them once the message is complete.
+    unrecorded: Vec<(String, Value)>,
+}
+
+impl Message {
+    fn tokens(&self) -> Tokens {
+        Tokens { input: self.input_tokens, output: Tokens::of(0, self.output_chars).output }
+    }
+
+    /// The message with one block of its content.
+    fn body(&self, model: &str, block: Value, stop_reason: Option<&str>, tokens: Tokens) -> Value {
+        json!({
+            "id": self.id, "type": "message", "role": "assistant", "model": model, "content": [block],
+            "stop_reason": stop_reason, "stop_sequence": null, "usage": tokens.usage(),
+        })
+    }
 }
 
 /// The block that is open.
@@ -47,7 +67,15 @@ impl BlockKind {
     fn content(self, text: &str) -> Value {
         match self {
             Self::Text => json!({ "type": "text", "text": text }),
-            Self::Thinking => json!({ "type": "thinking", "thinking": text, "signature": "" }),
+            Self::Thinking => json!({ "type": "thinking", "thinking": text, "signature": SIGNATURE }),
+        }
+    }
+
+    /// The block as it is when it starts.
+    fn empty(self) -> Value {
+        match self {
+            Self::Text => json!({ "type": "text", "text": "" }),
+            Self::Thinking => json!({ "type": "thinking", "thinking": "", "signature": "" }),
         }
     }
 
@@ -76,11 +104,22 @@ impl<W: Write> Player<'_, '_, W> {
         let id = self.session.ids.message();
         let request_id = self.session.ids.request();
         self.message_ids.push(id.clone());
+        let system_prompt = self.session.system_prompt.as_deref().unwrap_or_default();
+        let call = Tokens::of(self.session.history.chars + system_prompt.len(), 1);
+        self.tokens.input += call.input;
         let start = json!({ "type": "message_start", "message": {
             "id": id, "type": "message", "role": "assistant", "model": self.session.model, "content": [],
-            "stop_reason": null, "stop_sequence": null, "usage": self.input_tokens(1).usage(),
+            "stop_reason": null, "stop_sequence": null, "usage": call.usage(),
         }});
-        self.message = Some(Message { id, request_id, index: 0, block: None, output_chars: 0 });
+        self.message = Some(Message {
+            id,
+            request_id,
+            index: 0,
+            block: None,
+            output_chars: 0,
+            input_tokens: call.input,
+            unrecorded: Vec::new(),
+        });
         let ttft_ms = self.elapsed_ms();
         self.ttft_ms.get_or_insert(ttft_ms);
         self.event(&start, Some(ttft_ms))
@@ -97,7 +136,6 @@ impl<W: Write> Player<'_, '_, W> {
         let block = message.block.as_mut().expect("a block was just opened");
         block.text.push_str(text);
         message.output_chars += text.len();
-        self.output_chars += text.len();
         if partial {
             let mut uuid = [0; uuid::fmt::Hyphenated::LENGTH];
             let uuid = self.session.ids.uuid().hyphenated().encode_lower(&mut uuid).as_bytes();
@@ -132,8 +170,7 @@ impl<W: Write> Player<'_, '_, W> {
         push_json(&mut end, &message.id);
         end.push(b'}');
         message.block = Some(Block { kind, text: String::new(), head, tail, end });
-        let start =
-            json!({ "type": "content_block_start", "index": index, "content_block": kind.content("") });
+        let start = json!({ "type": "content_block_start", "index": index, "content_block": kind.empty() });
         self.event(&start, None)
     }
 
@@ -142,9 +179,13 @@ impl<W: Write> Player<'_, '_, W> {
     /// # Errors
     /// That of the write or of the session file.
     pub(crate) fn close_block(&mut self) -> io::Result<()> {
-        let Some(block) = self.message.as_mut().and_then(|message| message.block.take()) else {
-            return Ok(());
-        };
+        let Some(message) = &mut self.message else { return Ok(()) };
+        let index = message.index;
+        let Some(block) = message.block.take() else { return Ok(()) };
+        if block.kind == BlockKind::Thinking {
+            let delta = json!({ "type": "signature_delta", "signature": SIGNATURE });
+            self.event(&json!({ "type": "content_block_delta", "index": index, "delta": delta }), None)?;
+        }
         self.assistant(block.kind.content(&block.text))?;
         if block.kind == BlockKind::Text {
             self.answer = block.text;
@@ -187,15 +228,28 @@ impl<W: Write> Player<'_, '_, W> {
 
     /// `message_delta` and `message_stop` of the open message, if any.
     fn finish_message(&mut self, stop_reason: Option<&str>) -> io::Result<()> {
+        self.record(stop_reason)?;
         let Some(message) = &self.message else { return Ok(()) };
-        let output_tokens = Tokens::of(0, message.output_chars).output;
+        let tokens = message.tokens();
+        self.tokens.output += tokens.output;
         let delta = json!({
             "type": "message_delta", "delta": { "stop_reason": stop_reason, "stop_sequence": null },
-            "usage": { "output_tokens": output_tokens },
+            "usage": { "output_tokens": tokens.output },
         });
         self.event(&delta, None)?;
         self.event(&json!({ "type": "message_stop" }), None)?;
         self.message = None;
+        Ok(())
+    }
+
+    /// Writes the message's lines into the session file: a line a block, each with the whole's stop reason.
+    fn record(&mut self, stop_reason: Option<&str>) -> io::Result<()> {
+        let Some(message) = &mut self.message else { return Ok(()) };
+        let kept = json!({ "requestId": message.request_id });
+        for (uuid, block) in std::mem::take(&mut message.unrecorded) {
+            let body = message.body(&self.session.model, block, stop_reason, message.tokens());
+            self.session.transcript.append("assistant", &uuid, &body, &kept)?;
+        }
         Ok(())
     }
 
@@ -211,6 +265,7 @@ impl<W: Write> Player<'_, '_, W> {
         if let Some(block) = &block {
             self.assistant(block.kind.content(&block.text))?;
         }
+        self.record(None)?;
         note(self)?;
         if block.is_some() {
             self.stop_block()?;
@@ -218,41 +273,41 @@ impl<W: Write> Player<'_, '_, W> {
         self.finish_message(None)
     }
 
-    /// An `assistant` line with one block, in the output and in the session file.
+    /// An `assistant` line with one block.
     fn assistant(&mut self, block: Value) -> io::Result<()> {
-        let Some(message) = &self.message else { return Ok(()) };
-        let body = json!({
-            "id": message.id, "type": "message", "role": "assistant", "model": self.session.model,
-            "content": [block], "stop_reason": null, "stop_sequence": null, "usage": self.input_tokens(1).usage(),
-        });
-        let request_id = message.request_id.clone();
-        self.print_assistant(&body, &[("request_id", json!(request_id))], &json!({ "requestId": request_id }))
+        let uuid = self.session.ids.uuid().to_string();
+        let Some(message) = &mut self.message else { return Ok(()) };
+        // The real CLI gives the tokens of `message_start` here: the final ones are in the result.
+        let tokens = Tokens { input: message.input_tokens, output: 1 };
+        let body = message.body(&self.session.model, block.clone(), None, tokens);
+        let request_id = json!(message.request_id);
+        message.unrecorded.push((uuid.clone(), block));
+        self.print_assistant(&uuid, &body, ("request_id", request_id))
     }
 
-    /// The line of an error: no model said it.
+    /// The line of an error, in the output and in the session file: no model said it.
     ///
     /// # Errors
     /// That of the write or of the session file.
-    pub(crate) fn synthetic(&mut self, text: &str, error: &str) -> io::Result<()> {
+    pub(crate) fn synthetic(&mut self, text: &str, error: &str, status: Option<u16>) -> io::Result<()> {
         let body = json!({
             "id": self.session.ids.uuid(), "type": "message", "role": "assistant", "model": "<synthetic>",
             "content": [{ "type": "text", "text": text }], "stop_reason": "stop_sequence", "stop_sequence": "",
             "usage": Tokens::default().usage(),
         });
-        self.print_assistant(&body, &[("error", json!(error))], &json!({ "isApiErrorMessage": true }))
+        let uuid = self.session.ids.uuid().to_string();
+        let kept = json!({ "isApiErrorMessage": true, "apiErrorStatus": status, "error": error });
+        self.session.transcript.append("assistant", &uuid, &body, &kept)?;
+        self.print_assistant(&uuid, &body, ("error", json!(error)))
     }
 
-    fn print_assistant(&mut self, body: &Value, shown: &[(&str, Value)], kept: &Value) -> io::Result<()> {
-        let uuid = self.session.ids.uuid().to_string();
-        self.session.transcript.append("assistant", &uuid, body, kept)?;
+    fn print_assistant(&mut self, uuid: &str, body: &Value, further: (&str, Value)) -> io::Result<()> {
         let session_id = &self.session.session_id;
         let user_uuids = &self.user_uuids;
         self.session.out.object(|o| {
             o.field("type", "assistant").field("message", body).field("parent_tool_use_id", &());
-            o.field("session_id", session_id).field("uuid", &uuid).field("timestamp", &timestamp());
-            for (key, value) in shown {
-                o.field(key, value);
-            }
+            o.field("session_id", session_id).field("uuid", uuid).field("timestamp", &timestamp());
+            o.field(further.0, &further.1);
             if let Some(last) = user_uuids.last() {
                 o.field("user_message_uuid", last).field("user_message_uuids", user_uuids);
             }

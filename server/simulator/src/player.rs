@@ -27,7 +27,7 @@ pub(crate) struct Player<'a, 's, W> {
     pub(crate) calls: u32,
     /// `api_retry` lines so far.
     pub(crate) retries: u32,
-    pub(crate) output_chars: usize,
+    pub(crate) tokens: Tokens,
     pub(crate) first_delta_written: bool,
     pub(crate) ttft_ms: Option<u64>,
     started: Instant,
@@ -76,7 +76,7 @@ impl<'s, W: Write> Player<'_, 's, W> {
             answer: String::new(),
             calls: 0,
             retries: 0,
-            output_chars: 0,
+            tokens: Tokens::default(),
             first_delta_written: false,
             ttft_ms: None,
             started: Instant::now(),
@@ -173,7 +173,6 @@ impl<'s, W: Write> Player<'_, 's, W> {
 
     fn fail(&mut self, fail: &Fail) -> io::Result<()> {
         let status = fail.status.filter(|status| *status != 0);
-        let message = fail.message.clone().unwrap_or_else(|| usual_message(status));
         // What was streamed and then failed is dropped, as after a cut stream.
         self.message = None;
         if let Some(subtype) = &fail.subtype {
@@ -182,9 +181,11 @@ impl<'s, W: Write> Player<'_, 's, W> {
                 "error_max_budget_usd" => "budget_exhausted",
                 _ => "error",
             };
+            let message = fail.message.clone().unwrap_or_else(|| format!("simulated {subtype}"));
             return self.end(subtype, reason, Said::Errors(&[message]));
         }
-        self.synthetic(&message, usual_error(status))?;
+        let message = fail.message.clone().unwrap_or_else(|| usual_message(status));
+        self.synthetic(&message, usual_error(status), status)?;
         self.result(TurnEnd {
             subtype: "success",
             terminal_reason: "api_error",
@@ -203,8 +204,6 @@ impl<'s, W: Write> Player<'_, 's, W> {
 
     fn result(&mut self, end: TurnEnd<'_>) -> io::Result<()> {
         let TurnEnd { subtype, terminal_reason, is_error, api_error_status, stop_reason, said } = end;
-        // A refused call costs nothing.
-        let tokens = if self.calls == 0 { Tokens::default() } else { self.input_tokens(self.output_chars) };
         let duration_ms = self.elapsed_ms();
         self.session.result(&TurnResult {
             subtype,
@@ -213,19 +212,13 @@ impl<'s, W: Write> Player<'_, 's, W> {
             api_error_status,
             stop_reason,
             said,
-            tokens,
+            tokens: self.tokens,
             num_turns: self.calls.max(1),
             duration_ms,
             ttft_ms: self.ttft_ms,
             message_ids: &self.message_ids,
             user_uuids: &self.user_uuids,
         })
-    }
-
-    /// The tokens of a call that has given so many characters.
-    pub(crate) fn input_tokens(&self, output_chars: usize) -> Tokens {
-        let system_prompt = self.session.system_prompt.as_deref().unwrap_or_default();
-        Tokens::of(self.session.history.chars + system_prompt.len(), output_chars)
     }
 
     /// Milliseconds since the turn began.

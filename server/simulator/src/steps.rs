@@ -11,7 +11,7 @@ use crate::effects;
 use crate::inbox::Wait;
 use crate::message::BlockKind;
 use crate::player::Player;
-use crate::scenario::{ApiRetry, Crash, Fail, Garbage, HugeLine, HugeLineKind, Repeat, Step, Text, ToolCall};
+use crate::scenario::{ApiRetry, Crash, Fail, Garbage, HugeLine, HugeLineKind, Repeat, Step, ToolCall};
 use crate::session::{Ending, Halt};
 
 const MEBIBYTE: usize = 1024 * 1024;
@@ -23,8 +23,8 @@ impl<W: Write> Player<'_, '_, W> {
     /// [`Halt`] if something ends the turn or the process meanwhile.
     pub(crate) fn step<'s>(&mut self, step: &'s Step) -> Result<Option<&'s Fail>, Halt> {
         match step {
-            Step::Text(Text::One(text)) => self.delta(BlockKind::Text, text)?,
-            Step::Text(Text::Many(texts)) => {
+            Step::Text(text) => self.delta(BlockKind::Text, text)?,
+            Step::Deltas(texts) => {
                 for text in texts {
                     self.delta(BlockKind::Text, text)?;
                 }
@@ -50,6 +50,12 @@ impl<W: Write> Player<'_, '_, W> {
             Step::Raw(line) => self.session.out.raw(line.as_bytes())?,
             Step::HugeLine(huge) => self.huge_line(huge)?,
             Step::Stderr(text) => self.session.stderr.write_all(text.as_bytes())?,
+            Step::StderrKibibytes(count) => {
+                let line = format!("{}\n", "noise ".repeat(170) + "...");
+                for _ in 0..*count {
+                    self.session.stderr.write_all(line.as_bytes())?;
+                }
+            }
             Step::SpawnGrandchild(grandchild) => {
                 let pid = effects::spawn_grandchild(*grandchild)?;
                 writeln!(self.session.stderr, "simulated grandchild {pid}")?;

@@ -142,8 +142,10 @@ pub(crate) struct When {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
-    /// Answer text.
-    Text(Text),
+    /// Answer text, as one delta.
+    Text(String),
+    /// Answer text, as these deltas.
+    Deltas(Vec<String>),
     /// Answer text in word-sized deltas.
     Words(String),
     /// The same delta many times.
@@ -170,6 +172,8 @@ pub(crate) enum Step {
     HugeLine(HugeLine),
     /// Written to stderr.
     Stderr(String),
+    /// So many KiB of noise on stderr: more than 64 fill a pipe that nobody drains.
+    StderrKibibytes(usize),
     SpawnGrandchild(Grandchild),
     /// Wait for an interrupt or the end of the process.
     Hang,
@@ -177,14 +181,6 @@ pub(crate) enum Step {
     Crash(Crash),
     /// The turn ends with this error.
     Fail(Fail),
-}
-
-/// Text as one delta or as many.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Text {
-    One(String),
-    Many(Vec<String>),
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,10 @@ mod selection;
 
 pub(crate) use format::{
     ApiRetry, Crash, Fail, Garbage, Grandchild, HugeLine, HugeLineKind, Initialize, Repeat, Scenario, Step,
-    Text, ToolCall,
+    ToolCall,
 };
 pub(crate) use load::load;
 pub(crate) use selection::{Asked, Chosen, Selection};
+
+#[cfg(test)]
+pub(crate) use load::parse;
