@@ -4,6 +4,8 @@
 
 mod parse;
 mod request;
+#[cfg(test)]
+mod tests;
 mod user;
 
 pub use parse::{Input, InputRequest, InputUser, parse};

@@ -9,6 +9,8 @@ mod head;
 mod message;
 mod result;
 mod system;
+#[cfg(test)]
+mod tests;
 
 pub use control::{ControlRequest, InitializeResponse, InterruptResponse, RequestBody};
 pub use event::{Event, StreamEvent};

@@ -15,32 +15,44 @@ pub(super) struct Answer {
 #[derive(Debug)]
 struct Message {
     id: Option<String>,
-    finished: bool,
+    state: State,
     calls_tool: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Being streamed, or abandoned: then a `message_stop` comes without a stop reason before it (CLI 2.1.330,
+    /// `tests/recorded/cut_stream.jsonl`).
+    Open,
+    /// It has a stop reason, or was not streamed.
+    Finished,
+    /// Cut at the token limit. The CLI then asks the model to go on, and the next message continues the text.
+    CutAtLimit,
 }
 
 impl Answer {
     /// A message of the API's stream begins.
     pub(super) fn begin_streamed(&mut self, id: Option<&str>, into: &mut Vec<TurnUpdate>) {
-        self.begin(id, false, into);
+        self.begin(id, State::Open, into);
     }
 
     /// Whole blocks of the message `id` follow. Without deltas (not streamed, or an API stream that failed) it is new.
     pub(super) fn continue_or_begin(&mut self, id: Option<&str>, into: &mut Vec<TurnUpdate>) {
         let same = self.message.as_ref().is_some_and(|message| message.id.as_deref() == id);
         if !same {
-            self.begin(id, true, into);
+            self.begin(id, State::Finished, into);
         }
     }
 
-    fn begin(&mut self, id: Option<&str>, finished: bool, into: &mut Vec<TurnUpdate>) {
+    fn begin(&mut self, id: Option<&str>, state: State, into: &mut Vec<TurnUpdate>) {
         match &self.message {
             None => into.push(TurnUpdate::OutputBegan),
-            Some(Message { finished: false, .. }) => self.reset(ResetReason::Retry, into),
+            Some(Message { state: State::Open, .. }) => self.reset(ResetReason::Retry, into),
             Some(Message { calls_tool: true, .. }) => self.reset(ResetReason::ToolUse, into),
+            Some(Message { state: State::CutAtLimit, .. }) => {}
             Some(_) => self.reset(ResetReason::Replaced, into),
         }
-        self.message = Some(Message { id: id.map(str::to_owned), finished, calls_tool: false });
+        self.message = Some(Message { id: id.map(str::to_owned), state, calls_tool: false });
         self.block_start = self.text.len();
     }
 
@@ -57,9 +69,9 @@ impl Answer {
         }
     }
 
-    pub(super) fn finish_message(&mut self) {
+    pub(super) fn finish_message(&mut self, stop_reason: &str) {
         if let Some(message) = &mut self.message {
-            message.finished = true;
+            message.state = if stop_reason == "max_tokens" { State::CutAtLimit } else { State::Finished };
         }
     }
 

@@ -1,11 +1,15 @@
 //! The reader of turns: state of the process between turns, and of the turn that runs.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::message::Answer;
 use super::outcome::{self, Verdict};
-use super::{Outcome, TurnEnd, TurnUpdate};
-use crate::output::{ApiRetry, Assistant, Block, Content, Event, Output, StreamEvent, TurnResult, User};
+use super::{FailureReason, Outcome, TurnEnd, TurnUpdate, Usage};
+use crate::output::{
+    ApiRetry, Assistant, Block, CommandLifecycle, Content, Event, Output, StreamEvent, TurnResult, User,
+};
 
 /// Folds the output of one process. Make one per process: costs are counted per process by the CLI.
 ///
@@ -54,6 +58,7 @@ impl TurnReader {
                 new_session_id: reset.new_conversation_id.clone().into_owned(),
             }),
             Output::Result(result) => self.read_result(result, into),
+            Output::CommandLifecycle(command) => self.read_lifecycle(command, into),
             _ => {
                 if let Some(turn) = &mut self.turn {
                     turn.read(output, into);
@@ -89,12 +94,37 @@ impl TurnReader {
         })));
     }
 
-    /// The CLI sums costs up over the process, so the results of other turns count here too.
+    /// The CLI prints these after the `result`. With none before, there will be none: the CLI has dropped the message
+    /// from its queue, or knows its uuid from the session it resumed (2.1.330, `tests/recorded/redo.jsonl`).
+    fn read_lifecycle(&mut self, command: &CommandLifecycle<'_>, into: &mut Vec<TurnUpdate>) {
+        let outcome = match &*command.state {
+            "completed" => Outcome::Failed {
+                reason: FailureReason::ExecutionError,
+                http_status: None,
+                message: "the session already holds this message, so it was not answered again".to_owned(),
+            },
+            "cancelled" => Outcome::Aborted,
+            _ => return,
+        };
+        let Some(turn) = self.turn.take_if(|turn| turn.user_uuid == command.command_uuid) else { return };
+        into.push(TurnUpdate::End(Box::new(TurnEnd {
+            outcome,
+            usage: Usage::default(),
+            cost_usd: 0.0,
+            session_id: String::new(),
+            last_assistant_uuid: turn.last_assistant_uuid,
+            num_turns: 0,
+            duration: Duration::ZERO,
+        })));
+    }
+
+    /// The CLI sums costs up over the process, and over its predecessors if it resumed a session, so the results of other turns count here too.
     fn cost_of(&mut self, result: &TurnResult<'_>) -> f64 {
         let Some(total) = result.total_cost_usd.filter(|total| total.is_finite()) else { return 0.0 };
         let before = std::mem::replace(&mut self.total_cost_usd, total);
         if let Some(models) = &result.model_usage_since_last_result {
-            return models.values().map(|model| model.cost_usd).sum();
+            // Not `sum`: it gives -0.0 for none.
+            return models.values().fold(0.0, |sum, model| sum + model.cost_usd);
         }
         // A sum that shrank was started anew.
         if total >= before { total - before } else { total }
@@ -135,7 +165,7 @@ impl Turn {
             Event::TextDelta { text, .. } => self.answer.append(text, into),
             Event::MessageStart { id, .. } => self.answer.begin_streamed(id.as_deref(), into),
             Event::BlockStart { kind, .. } => self.answer.begin_block(kind),
-            Event::MessageStop => self.answer.finish_message(),
+            Event::MessageDelta { stop_reason: Some(reason) } => self.answer.finish_message(reason),
             _ => {}
         }
     }
