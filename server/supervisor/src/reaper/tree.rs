@@ -10,8 +10,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     process::{
-        Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, pidfd_open,
-        waitpid,
+        Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, pidfd_open, wait,
     },
 };
 
@@ -41,7 +40,7 @@ pub(super) fn kill(cli: Pid) -> End {
     for _ in 0..ROUNDS {
         // First the dead: the CLI's own exit code counts, not the KILL below.
         loop {
-            match waitpid(None, WaitOptions::NOHANG) {
+            match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, how))) => note(pid, how),
                 Ok(None) => break,
                 Err(Errno::INTR) => {}
