@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use prost_reflect::DescriptorPool;
 
 /// Version 1 of the contract.
+#[expect(clippy::allow_attributes_without_reason, reason = "generated")]
 pub mod v1 {
     tonic::include_proto!("claude_comms.v1");
 }

@@ -1,1 +1,21 @@
-//! placeholder
+//! The claude-comms server: keeps Claude processes warm behind gRPC and never loses a turn.
+//!
+//! Start at [`Server`]; a turn's way goes through `grpc` (checks), [`dispatcher`] (who runs next), `turn` (one turn to
+//! its end), [`live`] (its watchers). server/README.md has the map, the invariants and the decisions.
+
+pub mod auth;
+pub mod backend;
+pub mod config;
+pub mod dispatcher;
+pub mod grpc;
+pub mod hub;
+pub mod listen;
+pub mod live;
+mod memory;
+mod pool;
+mod recovery;
+pub mod server;
+pub mod token;
+mod turn;
+
+pub use server::{RunError, Server, StartError};

@@ -9,7 +9,6 @@ pub mod failure;
 pub mod ids;
 pub mod instance;
 pub mod page;
-pub mod process;
 pub mod time;
 pub mod turn;
 pub mod usage;
@@ -28,7 +27,7 @@ pub use usage::Usage;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{machine}: {event} is not possible while {state}")]
 pub struct IllegalTransition {
-    /// Which machine: `turn`, `instance`, `process`.
+    /// Which machine: `turn`, `instance`.
     pub machine: &'static str,
     /// The state it was in.
     pub state: &'static str,

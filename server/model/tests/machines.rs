@@ -3,7 +3,6 @@
 use claude_comms_model::{
     CancelReason, Failure, FailureReason, InstanceId, InstanceState, Transition, TurnState,
     instance::InstanceEvent,
-    process::{ProcessEvent, ProcessState},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -71,38 +70,6 @@ proptest! {
         if state != InstanceState::Stopped {
             let stopped = state.next(InstanceEvent::Stop).and_then(|s| s.next(InstanceEvent::StopDone));
             prop_assert_eq!(stopped, Ok(InstanceState::Stopped));
-        }
-    }
-
-    #[test]
-    fn every_process_can_exit_at_any_time_and_only_once(steps in prop::collection::vec(0..ProcessEvent::ALL.len(), 0..60)) {
-        let mut state = ProcessState::Starting;
-        let mut exits = 0;
-        for step in steps {
-            if let Ok(after) = state.next(ProcessEvent::ALL[step]) {
-                exits += usize::from(after == ProcessState::Exited);
-                state = after;
-            }
-        }
-        prop_assert!(exits <= 1);
-        prop_assert_eq!(state.next(ProcessEvent::Exit).is_ok(), state != ProcessState::Exited);
-    }
-
-    #[test]
-    fn a_process_runs_one_turn_at_a_time(steps in prop::collection::vec(0..ProcessEvent::ALL.len(), 0..60)) {
-        let mut state = ProcessState::Starting;
-        let mut open = 0_i32;
-        for step in steps {
-            let event = ProcessEvent::ALL[step];
-            if let Ok(after) = state.next(event) {
-                match event {
-                    ProcessEvent::Prompt => open += 1,
-                    ProcessEvent::Result if state != ProcessState::Stopping => open -= 1,
-                    _ => {}
-                }
-                state = after;
-            }
-            prop_assert!((0..=1).contains(&open));
         }
     }
 }

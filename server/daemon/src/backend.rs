@@ -1,0 +1,226 @@
+//! What answers turns: turns a conversation into a running process. The pool and the turns know no backend by name.
+
+use std::{path::PathBuf, sync::Arc};
+
+use claude_comms_model::{Conversation, InstanceId};
+use claude_comms_store::Store;
+use claude_comms_supervisor::{
+    CliVersion, Launch, ProbeError, Process, Program, Session, StartError, Supervisor, probe_version,
+};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::config::{BackendKind, Config};
+
+/// A process and the Claude session it holds.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// The process.
+    pub process: Process,
+    /// Its session.
+    pub session_id: Uuid,
+    /// Set when the conversation's memory could not be resumed: why.
+    pub session_reset: Option<String>,
+}
+
+/// Where a new process takes up the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeUp {
+    /// With all that Claude remembers.
+    Latest,
+    /// From before the last prompt, which a process took with it when it died.
+    BeforeLastPrompt,
+}
+
+/// A backend that cannot take turns.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct NotReady {
+    /// `CLAUDE_NOT_FOUND` or `CLAUDE_TOO_OLD`.
+    pub reason: &'static str,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// The backend.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    kind: BackendKind,
+    scenario: Option<PathBuf>,
+    binary: PathBuf,
+    model: Option<String>,
+    environment: std::collections::BTreeMap<String, String>,
+    extra_args: Vec<String>,
+    supervisor: Supervisor,
+    store: Arc<dyn Store>,
+    /// The last successful probe; looked at again as long as there is none, so that installing the CLI is enough.
+    probed: Arc<Mutex<Option<CliVersion>>>,
+}
+
+impl Backend {
+    /// The backend that the settings name.
+    pub fn new(config: &Config, supervisor: Supervisor, store: Arc<dyn Store>) -> Self {
+        Self {
+            kind: config.backend,
+            scenario: config.scenario.clone(),
+            binary: config.claude.binary.clone(),
+            model: config.claude.model.clone(),
+            environment: config.instance_environment.clone(),
+            extra_args: config.claude.extra_args.clone(),
+            supervisor,
+            store,
+            probed: Arc::new(Mutex::new(None)),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.kind.as_str()
+    }
+
+    /// Whether it could take a turn now. Cheap once it was found.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub async fn ready(&self) -> Result<(), NotReady> {
+        if self.kind == BackendKind::Simulated {
+            return Ok(());
+        }
+        let mut probed = self.probed.lock().await;
+        if probed.is_none() {
+            *probed = Some(probe_version(&self.program()).await.map_err(not_ready)?);
+        }
+        Ok(())
+    }
+
+    /// The CLI's version; empty when it is not known.
+    pub async fn version(&self) -> String {
+        self.probed.lock().await.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Starts a process for an instance, with what Claude remembers of the conversation (`None`: a new one).
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(
+        &self,
+        instance: InstanceId,
+        conversation: &Conversation,
+        model: Option<&str>,
+        take_up: TakeUp,
+    ) -> Result<Running, StartError> {
+        let (session, mut reset) = self.session(conversation, take_up);
+        match self.launch(instance, conversation, model, session.clone()).await {
+            Err(StartError::SessionNotFound { .. }) if !matches!(session, Session::New { .. }) => {
+                reset = Some("Claude Code does not know the session any more".to_owned());
+                let mut running =
+                    self.launch(instance, conversation, model, Session::New { id: Uuid::new_v4() }).await?;
+                running.session_reset = reset;
+                Ok(running)
+            }
+            Ok(mut running) => {
+                running.session_reset = reset;
+                Ok(running)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn session(&self, conversation: &Conversation, take_up: TakeUp) -> (Session, Option<String>) {
+        let fresh = || Session::New { id: Uuid::new_v4() };
+        let Some(session_id) = conversation.claude_session_id else { return (fresh(), None) };
+        let kept = self.store.transcript(conversation.id).exists();
+        match (take_up, &conversation.last_assistant_uuid) {
+            // Nothing was ever answered, so nothing is lost with the session.
+            (TakeUp::BeforeLastPrompt, None) => (fresh(), None),
+            (TakeUp::Latest, None) if !kept => (fresh(), None),
+            (_, Some(_)) if !kept => (fresh(), Some("the transcript of the session is gone".to_owned())),
+            (TakeUp::Latest, _) => (Session::Resume { id: session_id }, None),
+            (TakeUp::BeforeLastPrompt, Some(at)) => {
+                let id = Uuid::new_v4();
+                (Session::Fork { from: session_id, at_assistant: at.clone(), id }, None)
+            }
+        }
+    }
+
+    /// The CLI's path: a bare name is looked for in the PATH that instances see.
+    fn program(&self) -> PathBuf {
+        if self.binary.components().count() > 1 || self.binary.is_absolute() {
+            return self.binary.clone();
+        }
+        let path = self.environment.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
+        std::env::split_paths(path)
+            .map(|dir| dir.join(&self.binary))
+            .find(|candidate| candidate.is_file())
+            .unwrap_or_else(|| self.binary.clone())
+    }
+
+    async fn launch(
+        &self,
+        instance: InstanceId,
+        conversation: &Conversation,
+        model: Option<&str>,
+        session: Session,
+    ) -> Result<Running, StartError> {
+        let (session_id, lends) = match &session {
+            Session::New { id } => (*id, false),
+            Session::Resume { id } | Session::Fork { id, .. } => (*id, true),
+        };
+        let model =
+            model.map(str::to_owned).or_else(|| conversation.model.clone()).or_else(|| self.model.clone());
+        let launch = Launch {
+            instance: instance.to_string(),
+            program: match self.kind {
+                BackendKind::Claude => Program::Claude { binary: self.program() },
+                BackendKind::Simulated => Program::Simulated { scenario: self.scenario.clone() },
+            },
+            session,
+            transcript: lends.then(|| self.store.transcript(conversation.id)),
+            model,
+            system_prompt: Some(conversation.system_prompt.clone()).filter(|prompt| !prompt.is_empty()),
+            environment: self.environment.clone(),
+            extra_args: self.extra_args.clone(),
+        };
+        let process = self.supervisor.start(launch).await?;
+        Ok(Running { process, session_id, session_reset: None })
+    }
+
+    /// Keeps the session's file as the conversation's transcript, if there is one yet.
+    pub fn keep_transcript(&self, instance: InstanceId, conversation: &Conversation, session: Uuid) {
+        let file = self.supervisor.session_file(&instance.to_string(), session);
+        if let Err(error) = self.store.keep_transcript(conversation.id, &file)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, conversation.id = %conversation.id, "transcript could not be kept");
+        }
+    }
+
+    /// Removes what an instance left on disk.
+    pub fn remove_instance_dir(&self, instance: InstanceId) {
+        if let Err(error) = self.supervisor.remove_instance_dir(&instance.to_string())
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, instance.id = %instance, "instance directory could not be removed");
+        }
+    }
+}
+
+fn not_ready(error: ProbeError) -> NotReady {
+    let reason = match &error {
+        ProbeError::TooOld { .. } => "CLAUDE_TOO_OLD",
+        _ => "CLAUDE_NOT_FOUND",
+    };
+    NotReady { reason, message: chain(&error) }
+}
+
+/// An error with all its sources, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,101 @@
+//! Settings: flag > environment > file > default. Unknown keys are errors, each error names the key, where it came
+//! from and the remedy.
+
+mod keys;
+mod load;
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+pub use load::{ConfigError, Overrides, load};
+
+/// What answers turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendKind {
+    /// The Claude Code CLI.
+    Claude,
+    /// The simulated CLI.
+    Simulated,
+}
+
+impl BackendKind {
+    /// The name users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Claude => "claude",
+            Self::Simulated => "simulated",
+        }
+    }
+}
+
+/// Who may call over TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Whoever has the token.
+    Token,
+    /// Everybody on this machine.
+    None,
+}
+
+/// An endpoint to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// TCP without TLS, on loopback only.
+    Tcp(std::net::SocketAddr),
+}
+
+/// The Claude Code CLI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaudeOptions {
+    /// Its path, or a name to look for in PATH.
+    pub binary: PathBuf,
+    /// Model of conversations that name none; `None` leaves it to the CLI.
+    pub model: Option<String>,
+    /// Variables given to each process beside the allow-list.
+    pub environment: BTreeMap<String, String>,
+    /// Arguments given to each process beside our own.
+    pub extra_args: Vec<String>,
+}
+
+/// Processes and queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// Most instances with a process, or pinned.
+    pub max_instances: usize,
+    /// Most turns that wait, over all conversations.
+    pub max_queue: usize,
+    /// How long an instance that nobody started may wait for its next turn before its process is ended.
+    pub idle_timeout: Duration,
+    /// Longest time of a turn, time in the queue included.
+    pub turn_timeout: Duration,
+    /// How long running turns may go on once the server shuts down.
+    pub drain_timeout: Duration,
+}
+
+/// All settings, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Endpoints; the default Unix socket where none is given.
+    pub listen: Vec<Listen>,
+    /// Where records, transcripts, instances and the token live.
+    pub data_dir: PathBuf,
+    /// What answers turns.
+    pub backend: BackendKind,
+    /// The Claude Code CLI.
+    pub claude: ClaudeOptions,
+    /// Scenario of the simulated backend; `None` for its default answer.
+    pub scenario: Option<PathBuf>,
+    /// Processes and queue.
+    pub pool: PoolOptions,
+    /// How often a turn is given to a process at most, when processes die before they answer.
+    pub max_attempts: u32,
+    /// Longest prompt, bytes.
+    pub prompt_limit_bytes: usize,
+    /// Who may call over TCP.
+    pub auth: AuthMode,
+    /// What instances see of the server's environment.
+    pub instance_environment: BTreeMap<String, String>,
+    /// Our own binary, which is also reaper and simulator.
+    pub own_binary: PathBuf,
+}

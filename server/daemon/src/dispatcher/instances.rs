@@ -1,0 +1,339 @@
+//! Instances as the dispatcher's task handles them: start, ready, gone, stop.
+
+use claude_comms_model::{
+    CancelReason, Instance, InstanceExit, InstanceId, InstanceState, instance::InstanceEvent,
+};
+use claude_comms_supervisor::{ExitCause, ExitInfo, ProcessState, Stop};
+
+use super::{
+    Command, InstanceView, NewInstance, Refused, cancelled,
+    command::Reply,
+    task::{DispatcherTask, now},
+};
+use crate::backend::{Running, TakeUp, chain};
+
+/// A start that waits for a slot.
+pub(super) struct Starting {
+    new: NewInstance,
+    reply: Reply<InstanceView>,
+}
+
+impl Starting {
+    pub(super) fn refuse(self, refused: Refused) {
+        let _ = self.reply.send(Err(refused));
+    }
+}
+
+impl DispatcherTask {
+    pub(super) fn restore(&mut self, record: Instance) {
+        if record.stopped {
+            self.pool.remember(record);
+        } else {
+            self.pool.insert(record, InstanceState::Dormant);
+        }
+    }
+
+    pub(super) fn start_instance(&mut self, new: NewInstance, reply: Reply<InstanceView>) {
+        let starting = Starting { new, reply };
+        let new = &starting.new;
+        if !new.name.is_empty()
+            && (self.pool.name_taken(&new.name) || self.starting.iter().any(|s| s.new.name == new.name))
+        {
+            let name = new.name.clone();
+            return starting.refuse(Refused::NameTaken(name));
+        }
+        if self.is_draining() {
+            return starting.refuse(Refused::Draining);
+        }
+        if let Some(served) = self.pool.of_conversation(new.conversation.id) {
+            let pinned = self.pool.get(served).is_some_and(|entry| entry.record.pinned);
+            if pinned {
+                let conversation = new.conversation.id;
+                return starting.refuse(Refused::ConversationServed(conversation, served));
+            }
+            self.begin_stop(served);
+        } else if self.pool.all_pinned() {
+            return starting.refuse(Refused::AllInstancesPinned(self.options.max_instances));
+        }
+        self.starting.push(starting);
+    }
+
+    /// Starts what waits for a slot and can have one.
+    pub(super) fn pump_starts(&mut self) {
+        let mut waiting = Vec::new();
+        for starting in std::mem::take(&mut self.starting) {
+            if self.pool.all_pinned() {
+                starting.refuse(Refused::AllInstancesPinned(self.options.max_instances));
+            } else if self.pool.of_conversation(starting.new.conversation.id).is_some() {
+                waiting.push(starting);
+            } else if self.pool.is_full() {
+                if !self.pool.is_freeing()
+                    && let Some(idle) = self.pool.longest_idle()
+                {
+                    self.begin_stop(idle);
+                }
+                waiting.push(starting);
+            } else {
+                self.launch(starting);
+            }
+        }
+        self.starting.extend(waiting);
+    }
+
+    fn launch(&mut self, Starting { new, reply }: Starting) {
+        let Some(commands) = self.commands() else { return };
+        let mut record = self.new_record(new.conversation.id);
+        record.pinned = true;
+        record.name.clone_from(&new.name);
+        record.model.clone_from(&new.model);
+        record.process_generation = 1;
+        let id = record.id;
+        self.pool.insert(record.clone(), InstanceState::Starting);
+        let (backend, store) = (self.backend.clone(), std::sync::Arc::clone(&self.store));
+        self.tracker.spawn(async move {
+            let made = async {
+                backend.ready().await?;
+                let running = backend
+                    .start(id, &new.conversation, new.model.as_deref(), TakeUp::Latest)
+                    .await
+                    .map_err(|error| Refused::SpawnFailed(chain(&error)))?;
+                if new.make_conversation {
+                    let conversation = claude_comms_store::NewConversation {
+                        id: new.conversation.id,
+                        title: new.conversation.title,
+                        system_prompt: new.conversation.system_prompt,
+                        model: new.conversation.model,
+                        labels: new.conversation.labels,
+                    };
+                    store.create_conversation(conversation).await?;
+                }
+                store.put_instance(record).await?;
+                Ok(running)
+            };
+            let command = match made.await {
+                Ok(running) => Command::InstanceReady(id, Box::new(running), reply),
+                Err(refused) => Command::InstanceFailed(id, refused, reply),
+            };
+            let _ = commands.send(command).await;
+        });
+    }
+
+    pub(super) fn instance_ready(&mut self, id: InstanceId, running: Running, reply: Reply<InstanceView>) {
+        self.watch_process(id, &running);
+        if let Some(entry) = self.pool.get_mut(id) {
+            entry.process_id = running.process.process_id();
+            entry.idle = Some(running);
+        }
+        if self.pool.apply(id, InstanceEvent::Ready) == Some(InstanceState::Stopping) {
+            self.end_process(id);
+        }
+        let _ = reply.send(self.view(id));
+    }
+
+    pub(super) fn instance_failed(&mut self, id: InstanceId, refused: Refused, reply: Reply<InstanceView>) {
+        self.backend.remove_instance_dir(id);
+        self.pool.forget(id);
+        self.answer_stops(id);
+        let _ = reply.send(Err(refused));
+    }
+
+    /// A lease's holder started a process: it is seen from now on.
+    pub(super) fn process_started(&mut self, id: InstanceId, running: &Running) {
+        self.watch_process(id, running);
+        if let Some(entry) = self.pool.get_mut(id) {
+            entry.process_id = running.process.process_id();
+            entry.record.process_generation += 1;
+            if entry.state == InstanceState::Starting {
+                self.pool.apply(id, InstanceEvent::Ready);
+                self.pool.apply(id, InstanceEvent::Lease);
+            }
+        }
+    }
+
+    fn watch_process(&self, id: InstanceId, running: &Running) {
+        let Some(commands) = self.commands() else { return };
+        let process_id = running.process.process_id();
+        // Not a clone of the handle: the last handle's drop must still end the process.
+        let mut states = running.process.state();
+        self.tracker.spawn(async move {
+            let exit =
+                match states.wait_for(|state| matches!(state, ProcessState::Exited(_))).await.as_deref() {
+                    Ok(ProcessState::Exited(exit)) => exit_record(exit),
+                    _ => return,
+                };
+            let _ = commands.send(Command::ProcessGone(id, process_id, exit)).await;
+        });
+    }
+
+    pub(super) fn process_gone(&mut self, id: InstanceId, process_id: u32, exit: InstanceExit) {
+        let Some(entry) = self.pool.get_mut(id) else { return };
+        if entry.process_id == process_id {
+            entry.process_id = 0;
+            entry.record.exit = Some(exit.clone());
+            if entry.state == InstanceState::Idle {
+                self.take_back_dead(id, Some(exit));
+            }
+        }
+    }
+
+    /// An instance comes back from its turn, alive or not.
+    pub(super) fn take_back(&mut self, id: InstanceId, running: Option<Running>, exit: Option<InstanceExit>) {
+        let Some(entry) = self.pool.get_mut(id) else { return };
+        let pinned = entry.record.pinned.then(|| entry.record.clone());
+        match running {
+            Some(running) => {
+                entry.idle = Some(running);
+                if self.pool.apply(id, InstanceEvent::Return) == Some(InstanceState::Stopping) {
+                    self.end_process(id);
+                }
+            }
+            None => self.take_back_dead(id, exit),
+        }
+        if let Some(record) = pinned {
+            self.put(record);
+        }
+    }
+
+    fn take_back_dead(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
+        let Some(entry) = self.pool.get_mut(id) else { return };
+        entry.idle = None;
+        entry.process_id = 0;
+        if exit.is_some() {
+            entry.record.exit = exit;
+        }
+        let pinned = entry.record.pinned;
+        let event = if entry.state == InstanceState::Starting {
+            InstanceEvent::StartFailed
+        } else {
+            InstanceEvent::ProcessGone
+        };
+        match self.pool.apply(id, event) {
+            Some(InstanceState::Stopping) => self.end_process(id),
+            // What the pool made by itself goes with its process; the conversation gets another when it needs one.
+            Some(InstanceState::Dormant) if !pinned => {
+                self.backend.remove_instance_dir(id);
+                self.pool.remove(id, None);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn stop_instance(&mut self, id: InstanceId, now: bool, reply: Reply<InstanceView>) {
+        if self.pool.get(id).is_none() {
+            let known = self.pool.stopped().find(|record| record.id == id).cloned();
+            let _ = reply.send(known.map_or_else(
+                || Err(Refused::NoSuchInstance(id.to_string())),
+                |record| Ok(InstanceView { record, state: InstanceState::Stopped, process_id: 0 }),
+            ));
+            return;
+        }
+        self.stopping.push((id, reply));
+        for slot in self.lines.slots.values().filter(|slot| slot.target == Some(id) && slot.grant.is_some()) {
+            slot.live.request_cancel(cancelled(CancelReason::InstanceStopped, "its instance was stopped"));
+        }
+        if now {
+            if let Some(entry) = self.pool.get_mut(id) {
+                entry.stop_now = true;
+            }
+            self.cancel_running(id);
+        }
+        self.begin_stop(id);
+        let grace = self.options.stop_grace;
+        if !now && let Some(commands) = self.commands() {
+            self.tracker.spawn(async move {
+                tokio::time::sleep(grace).await;
+                let _ = commands.send(Command::StopGraceOver(id)).await;
+            });
+        }
+    }
+
+    /// Sets an instance on its way out. One that runs a turn or starts goes on until that is over.
+    pub(super) fn begin_stop(&mut self, id: InstanceId) {
+        let Some(before) = self.pool.get(id).map(|entry| entry.state) else { return };
+        if before == InstanceState::Stopping {
+            return;
+        }
+        self.pool.apply(id, InstanceEvent::Stop);
+        if matches!(before, InstanceState::Idle | InstanceState::Dormant) {
+            self.end_process(id);
+        }
+    }
+
+    /// Ends the process of a stopping instance that nobody holds.
+    fn end_process(&mut self, id: InstanceId) {
+        let Some(commands) = self.commands() else { return };
+        let Some(entry) = self.pool.get_mut(id) else { return };
+        let how = if entry.stop_now { Stop::Now } else { Stop::Graceful };
+        let running = entry.idle.take();
+        self.tracker.spawn(async move {
+            let exit = match running {
+                Some(running) => Some(exit_record(&running.process.stop(how).await)),
+                None => None,
+            };
+            let _ = commands.send(Command::Stopped(id, exit)).await;
+        });
+    }
+
+    pub(super) fn stopped(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
+        if self.is_draining()
+            && self.pool.get(id).is_some_and(|entry| entry.record.pinned && !self.is_asked_to_stop(id))
+        {
+            // A pinned instance outlives the server; only its process went.
+            self.pool.make_dormant(id, exit);
+            return;
+        }
+        self.pool.apply(id, InstanceEvent::StopDone);
+        self.backend.remove_instance_dir(id);
+        if let Some(record) = self.pool.remove(id, exit)
+            && record.pinned
+        {
+            self.put(record);
+        }
+        self.answer_stops(id);
+    }
+
+    fn is_asked_to_stop(&self, id: InstanceId) -> bool {
+        self.stopping.iter().any(|(stopping, _)| *stopping == id)
+    }
+
+    fn answer_stops(&mut self, id: InstanceId) {
+        for (stopping, reply) in std::mem::take(&mut self.stopping) {
+            if stopping == id {
+                let _ = reply.send(self.view(id));
+            } else {
+                self.stopping.push((stopping, reply));
+            }
+        }
+    }
+
+    /// Ends every process that nobody holds, for the drain.
+    pub(super) fn stop_processes(&mut self) {
+        let idle: Vec<InstanceId> =
+            self.pool.iter().filter(|e| e.state == InstanceState::Idle).map(|e| e.record.id).collect();
+        for id in idle {
+            self.begin_stop(id);
+        }
+    }
+
+    /// Writes a pinned instance's record, without waiting for it.
+    fn put(&self, record: Instance) {
+        let store = std::sync::Arc::clone(&self.store);
+        self.tracker.spawn(async move {
+            let id = record.id;
+            if let Err(error) = store.put_instance(record).await {
+                tracing::warn!(error = chain(&error), instance.id = %id, "instance record could not be written");
+            }
+        });
+    }
+}
+
+/// How a process ended, for the record.
+pub(crate) fn exit_record(exit: &ExitInfo) -> InstanceExit {
+    let reason = match &exit.cause {
+        ExitCause::Stopped => "stopped".to_owned(),
+        ExitCause::Crashed => "crashed".to_owned(),
+        ExitCause::Killed => "killed".to_owned(),
+        ExitCause::Protocol(what) => format!("protocol: {what}"),
+    };
+    InstanceExit { code: exit.code, reason, stderr: exit.stderr.clone(), time: now() }
+}

@@ -1,0 +1,257 @@
+//! Who runs next. [`Dispatcher`] is the handle, its task owns the queue, the running turns and the pool: at most one
+//! running turn a conversation is kept by its map, not by a lock. The queue's truth is the store; this is a cache of it.
+
+mod command;
+mod instances;
+mod lines;
+mod task;
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use claude_comms_model::{
+    CancelReason, Conversation, ConversationId, Failure, Instance, InstanceId, InstanceState, RequestId,
+    Turn, TurnId,
+};
+use claude_comms_store::{Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+pub(crate) use command::{Command, LeaseReport};
+pub(crate) use instances::exit_record;
+pub(crate) use lines::Lease;
+
+use crate::{
+    backend::{Backend, NotReady},
+    hub::EventHub,
+    live::LiveTurn,
+};
+
+/// Commands that may wait for the task. Full: senders wait.
+const MAILBOX: usize = 1024;
+
+/// Settings of the dispatcher.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Most instances.
+    pub max_instances: usize,
+    /// Most turns that wait.
+    pub max_queue: usize,
+    /// How long an instance that nobody started may be idle.
+    pub idle_timeout: Duration,
+    /// Most attempts of a turn.
+    pub max_attempts: u32,
+    /// How long a turn may go on once its instance is being stopped.
+    pub stop_grace: Duration,
+}
+
+/// A turn to run.
+#[derive(Debug)]
+pub struct NewTurn {
+    /// Its conversation.
+    pub conversation: Conversation,
+    /// The prompt.
+    pub prompt: String,
+    /// The request.
+    pub request_id: RequestId,
+    /// SHA-256 of its payload.
+    pub payload_hash: String,
+    /// Its time, queue included.
+    pub timeout: Duration,
+    /// The instance that must run it.
+    pub target: Option<InstanceId>,
+}
+
+/// An instance to start.
+#[derive(Debug)]
+pub struct NewInstance {
+    /// Its name; empty for none.
+    pub name: String,
+    /// Its model.
+    pub model: Option<String>,
+    /// The conversation that it serves; a new one is made when `make_conversation`.
+    pub conversation: Conversation,
+    /// Whether the conversation is not in the store yet.
+    pub make_conversation: bool,
+}
+
+/// A request that was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The server takes no new turns.
+    #[error("the server is shutting down and takes no new work")]
+    Draining,
+    /// Too many turns wait.
+    #[error("{queued} turns are waiting, which is as many as pool.max_queue allows")]
+    QueueFull {
+        /// How many wait.
+        queued: usize,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// No slot will ever be free.
+    #[error("all {0} instances are pinned; stop one, or raise pool.max_instances")]
+    AllInstancesPinned(usize),
+    /// The backend cannot take turns.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// The name is in use.
+    #[error("an instance named {0} is running; choose another name, or stop it")]
+    NameTaken(String),
+    /// There is no such instance.
+    #[error("there is no instance {0}")]
+    NoSuchInstance(String),
+    /// The instance takes no turns any more.
+    #[error("instance {0} is stopped")]
+    InstanceStopped(InstanceId),
+    /// The conversation has an instance of its own.
+    #[error("conversation {0} is served by instance {1}; stop that one first")]
+    ConversationServed(ConversationId, InstanceId),
+    /// The instance serves another conversation.
+    #[error("instance {0} serves another conversation")]
+    OtherConversation(InstanceId),
+    /// The request's id was used with another payload.
+    #[error("request_id was used before, with another payload, for turn {0}")]
+    RequestIdReused(TurnId),
+    /// The process could not be started.
+    #[error("the process could not be started: {0}")]
+    SpawnFailed(String),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The dispatcher is gone, or a task of it died.
+    #[error("the server is not running any more")]
+    Gone,
+}
+
+/// What became of a submission.
+#[derive(Debug)]
+pub enum Submitted {
+    /// The turn is in this server's hands and can be watched.
+    Live(Arc<LiveTurn>),
+    /// The same request has already ended as this turn.
+    Ended(Box<Turn>),
+}
+
+/// An instance as it is now.
+#[derive(Debug, Clone)]
+pub struct InstanceView {
+    /// Its record.
+    pub record: Instance,
+    /// What it is doing.
+    pub state: InstanceState,
+    /// Its process; 0 without one.
+    pub process_id: u32,
+}
+
+/// What the dispatcher is doing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Load {
+    /// Turns that run.
+    pub running: usize,
+    /// Turns that wait.
+    pub queued: usize,
+    /// Slots taken.
+    pub instances: usize,
+    /// No new turns.
+    pub draining: bool,
+}
+
+/// The handle; cheap to clone. When the last one is dropped the task ends.
+#[derive(Debug, Clone)]
+pub struct Dispatcher {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Dispatcher {
+    /// Starts the task.
+    pub fn start(
+        options: Options,
+        store: Arc<dyn Store>,
+        backend: Backend,
+        hub: EventHub,
+        tracker: TaskTracker,
+    ) -> Self {
+        let (commands, mailbox) = mpsc::channel(MAILBOX);
+        let task =
+            task::DispatcherTask::new(options, store, backend, hub, tracker.clone(), commands.downgrade());
+        tracker.spawn(task.run(mailbox));
+        Self { commands }
+    }
+
+    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(make(reply)).await.map_err(|_| Refused::Gone)?;
+        answer.await.map_err(|_| Refused::Gone)
+    }
+
+    /// Accepts a turn: when this returns it is durable.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing was written then, but for a [`StoreError::Unknown`].
+    pub async fn submit(&self, turn: NewTurn) -> Result<Submitted, Refused> {
+        self.ask(|reply| Command::Submit(Box::new(turn), reply)).await?
+    }
+
+    /// Takes up a queued turn from the store, at boot.
+    ///
+    /// # Errors
+    /// [`Refused::Gone`].
+    pub async fn recover(&self, turn: Turn, live: Arc<LiveTurn>) -> Result<(), Refused> {
+        self.ask(|reply| Command::Recover(Box::new(turn), live, reply)).await
+    }
+
+    /// Puts a pinned instance of an earlier run in, at boot.
+    ///
+    /// # Errors
+    /// [`Refused::Gone`].
+    pub async fn restore(&self, record: Instance) -> Result<(), Refused> {
+        self.ask(|reply| Command::Restore(Box::new(record), reply)).await
+    }
+
+    /// Starts a pinned instance.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing is left running.
+    pub async fn start_instance(&self, new: NewInstance) -> Result<InstanceView, Refused> {
+        self.ask(|reply| Command::StartInstance(Box::new(new), reply)).await?
+    }
+
+    /// Ends an instance; returns when its process is gone.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchInstance`].
+    pub async fn stop_instance(&self, id: InstanceId, now: bool) -> Result<InstanceView, Refused> {
+        self.ask(|reply| Command::StopInstance(id, now, reply)).await?
+    }
+
+    /// All instances, the stopped ones included that are remembered, oldest first.
+    ///
+    /// # Errors
+    /// [`Refused::Gone`].
+    pub async fn instances(&self) -> Result<Vec<InstanceView>, Refused> {
+        self.ask(Command::Instances).await
+    }
+
+    /// What is going on.
+    ///
+    /// # Errors
+    /// [`Refused::Gone`].
+    pub async fn load(&self) -> Result<Load, Refused> {
+        self.ask(Command::Load).await
+    }
+
+    /// Takes no new turns, lets the running ones end until `deadline`, then cancels them; ends every process. Turns that
+    /// wait stay queued in the store. Returns when all is done.
+    ///
+    /// # Errors
+    /// [`Refused::Gone`].
+    pub async fn drain(&self, grace: Duration) -> Result<(), Refused> {
+        self.ask(|reply| Command::Drain(grace, reply)).await
+    }
+}
+
+/// Words for a cancellation.
+pub(crate) fn cancelled(reason: CancelReason, message: &str) -> Failure<CancelReason> {
+    Failure::new(reason, message)
+}

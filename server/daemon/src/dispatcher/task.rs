@@ -1,0 +1,333 @@
+//! The dispatcher's loop: one message, one change, then whoever can run is started.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use claude_comms_model::{
+    CancelReason, ConversationId, Instance, InstanceId, Timestamp, Turn, TurnId, instance::InstanceEvent,
+};
+use claude_comms_store::Store;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::{
+    Command, Lease, LeaseReport, Load, NewTurn, Options, Refused, cancelled,
+    command::Reply,
+    instances::Starting,
+    lines::{Lines, Slot},
+};
+use crate::{
+    backend::Backend,
+    hub::EventHub,
+    live::{LiveEvent, LiveTurn},
+    pool::{Grant, Pool},
+    turn::{self, Begin, TurnTask},
+};
+
+pub(super) struct DispatcherTask {
+    pub(super) options: Options,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) backend: Backend,
+    pub(super) hub: EventHub,
+    pub(super) tracker: TaskTracker,
+    commands: mpsc::WeakSender<Command>,
+    pub(super) lines: Lines,
+    pub(super) pool: Pool,
+    /// Starts that wait for a slot.
+    pub(super) starting: Vec<Starting>,
+    /// Who waits for an instance's end.
+    pub(super) stopping: Vec<(InstanceId, Reply<super::InstanceView>)>,
+    draining: Option<oneshot::Sender<()>>,
+}
+
+impl DispatcherTask {
+    pub(super) fn new(
+        options: Options,
+        store: Arc<dyn Store>,
+        backend: Backend,
+        hub: EventHub,
+        tracker: TaskTracker,
+        commands: mpsc::WeakSender<Command>,
+    ) -> Self {
+        let pool = Pool::new(options.max_instances);
+        Self {
+            options,
+            store,
+            backend,
+            hub,
+            tracker,
+            commands,
+            lines: Lines::default(),
+            pool,
+            starting: Vec::new(),
+            stopping: Vec::new(),
+            draining: None,
+        }
+    }
+
+    pub(super) async fn run(mut self, mut mailbox: mpsc::Receiver<Command>) {
+        let period =
+            (self.options.idle_timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(30));
+        let mut reclaim = tokio::time::interval(period);
+        loop {
+            tokio::select! {
+                command = mailbox.recv() => match command {
+                    Some(command) => self.handle(command),
+                    None => return,
+                },
+                _ = reclaim.tick() => self.reclaim_idle(),
+            }
+            self.pump();
+            self.finish_drain();
+        }
+    }
+
+    fn handle(&mut self, command: Command) {
+        match command {
+            Command::Submit(turn, reply) => self.submit(*turn, reply),
+            Command::Recover(turn, live, reply) => {
+                self.recover(*turn, live);
+                let _ = reply.send(());
+            }
+            Command::Restore(record, reply) => {
+                self.restore(*record);
+                let _ = reply.send(());
+            }
+            Command::StartInstance(new, reply) => self.start_instance(*new, reply),
+            Command::StopInstance(id, now, reply) => self.stop_instance(id, now, reply),
+            Command::Instances(reply) => {
+                let _ = reply.send(self.views());
+            }
+            Command::Load(reply) => {
+                let _ = reply.send(self.load());
+            }
+            Command::Drain(grace, reply) => self.drain(grace, reply),
+            Command::TurnDone(turn, conversation) => self.lines.remove(turn, conversation),
+            Command::Returned(id, report) => self.returned(id, *report),
+            Command::ProcessStarted(id, running) => self.process_started(id, &running),
+            Command::InstanceReady(id, running, reply) => self.instance_ready(id, *running, reply),
+            Command::InstanceFailed(id, refused, reply) => self.instance_failed(id, refused, reply),
+            Command::ProcessGone(id, process_id, exit) => self.process_gone(id, process_id, exit),
+            Command::Stopped(id, exit) => self.stopped(id, exit),
+            Command::StopGraceOver(id) => self.cancel_running(id),
+            Command::DrainGraceOver => self.cancel_all(),
+        }
+    }
+
+    /// A strong sender. `None` only while the last handle is being dropped, when nobody waits for an answer any more.
+    pub(super) fn commands(&self) -> Option<mpsc::Sender<Command>> {
+        self.commands.upgrade()
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+
+    fn submit(&mut self, new: NewTurn, reply: Reply<super::Submitted>) {
+        let queued = self.lines.queued();
+        let conversation = new.conversation.id;
+        let served_by_pinned = new.target.is_some()
+            || self.pool.of_conversation(conversation).and_then(|id| self.pool.get(id)).is_some();
+        let refused = if self.draining.is_some() {
+            Some(Refused::Draining)
+        } else if queued >= self.options.max_queue && !self.is_free(conversation, new.target) {
+            Some(Refused::QueueFull { queued, retry_after: Duration::from_secs(1) })
+        } else if self.pool.all_pinned() && !served_by_pinned {
+            Some(Refused::AllInstancesPinned(self.options.max_instances))
+        } else {
+            new.target
+                .filter(|id| {
+                    self.pool.get(*id).is_none_or(|e| {
+                        e.state.next(InstanceEvent::Stop).is_err()
+                            || e.state == claude_comms_model::InstanceState::Stopping
+                    })
+                })
+                .map(Refused::InstanceStopped)
+        };
+        if let Some(refused) = refused {
+            let _ = reply.send(Err(refused));
+            return;
+        }
+        let id = TurnId(Uuid::now_v7());
+        let live = LiveTurn::new(id, conversation);
+        let begin = Begin::Accept { new: Box::new(new), reply };
+        self.enqueue(id, live, begin);
+    }
+
+    fn is_free(&self, conversation: ConversationId, target: Option<InstanceId>) -> bool {
+        let idle = target
+            .or_else(|| self.pool.of_conversation(conversation))
+            .and_then(|id| self.pool.get(id))
+            .is_some_and(|entry| entry.state == claude_comms_model::InstanceState::Idle);
+        idle || !self.pool.is_full()
+    }
+
+    fn recover(&mut self, turn: Turn, live: Arc<LiveTurn>) {
+        let id = turn.id;
+        self.enqueue(id, live, Begin::Recovered { turn: Box::new(turn) });
+    }
+
+    /// Puts a turn in its line and starts its task, with an instance if there is one for it at once.
+    fn enqueue(&mut self, id: TurnId, live: Arc<LiveTurn>, begin: Begin) {
+        let Some(commands) = self.commands() else { return };
+        let (conversation, target) = begin.place();
+        let (grant, granted) = oneshot::channel();
+        let slot = Slot { conversation, target, live: Arc::clone(&live), grant: Some(grant), instance: None };
+        let position = self.lines.push(id, slot);
+        self.hub.insert(Arc::clone(&live));
+        if position == 0 {
+            self.lines.ready.push_back(id);
+            self.pump();
+        }
+        if self.lines.slots.get(&id).is_some_and(|slot| slot.grant.is_some()) {
+            live.push(LiveEvent::Queued { position: u32::try_from(position).unwrap_or(u32::MAX) });
+        }
+        let task = TurnTask {
+            id,
+            live,
+            store: Arc::clone(&self.store),
+            backend: self.backend.clone(),
+            hub: self.hub.clone(),
+            commands,
+            granted,
+            max_attempts: self.options.max_attempts,
+        };
+        self.tracker.spawn(turn::run(task, begin));
+    }
+
+    /// Starts whoever can run, oldest first.
+    fn pump(&mut self) {
+        self.pump_starts();
+        if self.draining.is_some() {
+            return;
+        }
+        let ready: Vec<TurnId> = self.lines.ready.iter().copied().collect();
+        let mut full = false;
+        for id in ready {
+            let Some(slot) = self.lines.slots.get(&id) else { continue };
+            let (conversation, target) = (slot.conversation, slot.target);
+            if full && target.is_none() && self.pool.of_conversation(conversation).is_none() {
+                continue;
+            }
+            let record = self.new_record(conversation);
+            match self.pool.grant(conversation, target, || record) {
+                Grant::Instance(instance, running) => {
+                    let Some(commands) = self.commands() else { return };
+                    let model = self.pool.get(instance).and_then(|entry| entry.record.model.clone());
+                    self.lines.grant(id, Lease::new(instance, model, running, commands));
+                }
+                Grant::Wait => {}
+                Grant::Full => {
+                    full = true;
+                    if !self.pool.is_freeing()
+                        && let Some(idle) = self.pool.longest_idle()
+                    {
+                        self.begin_stop(idle);
+                    }
+                }
+                Grant::AllPinned => {
+                    if let Some(grant) = self.lines.slots.get_mut(&id).and_then(|slot| slot.grant.take()) {
+                        self.lines.refuse(id);
+                        let _ = grant.send(Err(Refused::AllInstancesPinned(self.options.max_instances)));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn new_record(&self, conversation: ConversationId) -> Instance {
+        let now = now();
+        Instance {
+            id: InstanceId(Uuid::now_v7()),
+            name: String::new(),
+            backend: self.backend.name().to_owned(),
+            model: None,
+            conversation_id: conversation,
+            pinned: false,
+            stopped: false,
+            server_id: self.store.server().id,
+            process_generation: 0,
+            turn_count: 0,
+            usage: claude_comms_model::Usage::default(),
+            cost_usd: 0.0,
+            create_time: now,
+            last_active_time: now,
+            exit: None,
+        }
+    }
+
+    fn reclaim_idle(&mut self) {
+        let Some(before) = Instant::now().checked_sub(self.options.idle_timeout) else { return };
+        for id in self.pool.idle_since(before) {
+            self.begin_stop(id);
+        }
+    }
+
+    fn returned(&mut self, id: InstanceId, report: LeaseReport) {
+        let LeaseReport { running, exit, turn } = report;
+        if let Some((usage, cost_usd)) = turn {
+            self.pool.count_turn(id, usage, cost_usd, now());
+        }
+        self.take_back(id, running, exit);
+    }
+
+    pub(super) fn cancel_running(&mut self, id: InstanceId) {
+        for slot in self.lines.slots.values().filter(|slot| slot.instance == Some(id)) {
+            slot.live.request_cancel(cancelled(CancelReason::InstanceStopped, "its instance was stopped"));
+        }
+    }
+
+    fn load(&self) -> Load {
+        Load {
+            running: self.lines.running(),
+            queued: self.lines.queued(),
+            instances: self.pool.len(),
+            draining: self.draining.is_some(),
+        }
+    }
+
+    fn drain(&mut self, grace: Duration, reply: oneshot::Sender<()>) {
+        if let Some(commands) = self.commands() {
+            self.tracker.spawn(async move {
+                tokio::time::sleep(grace).await;
+                let _ = commands.send(Command::DrainGraceOver).await;
+            });
+        }
+        self.draining = Some(reply);
+        for slot in self.lines.slots.values().filter(|slot| slot.grant.is_some()) {
+            slot.live.detach("the server is shutting down; the turn stays queued and runs after its restart");
+        }
+        for starting in std::mem::take(&mut self.starting) {
+            starting.refuse(Refused::Draining);
+        }
+    }
+
+    fn cancel_all(&mut self) {
+        for slot in self.lines.slots.values().filter(|slot| slot.grant.is_none()) {
+            slot.live.request_cancel(cancelled(CancelReason::ServerShutdown, "the server was shut down"));
+        }
+    }
+
+    /// Once nothing runs any more, ends the processes; once those are gone, says so.
+    fn finish_drain(&mut self) {
+        if self.draining.is_none() || self.lines.running() > 0 {
+            return;
+        }
+        self.stop_processes();
+        if self.pool.iter().all(|entry| !entry.state.has_process())
+            && let Some(reply) = self.draining.take()
+        {
+            // Waiting turns' tasks end with the task that holds their grants.
+            self.lines = Lines::default();
+            let _ = reply.send(());
+            self.draining = Some(oneshot::channel().0);
+        }
+    }
+}
+
+pub(super) fn now() -> Timestamp {
+    SystemTime::now().into()
+}

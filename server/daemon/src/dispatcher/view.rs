@@ -1,0 +1,41 @@
+//! What the outside may see of the dispatcher's state.
+
+use claude_comms_model::{InstanceId, InstanceState};
+
+use super::{InstanceView, Refused, task::DispatcherTask};
+
+impl DispatcherTask {
+    pub(super) fn view(&self, id: InstanceId) -> Result<InstanceView, Refused> {
+        if let Some(entry) = self.pool.get(id) {
+            return Ok(InstanceView {
+                record: entry.record.clone(),
+                state: entry.state,
+                process_id: entry.process_id,
+            });
+        }
+        self.pool
+            .stopped()
+            .find(|record| record.id == id)
+            .map(|record| InstanceView {
+                record: record.clone(),
+                state: InstanceState::Stopped,
+                process_id: 0,
+            })
+            .ok_or_else(|| Refused::NoSuchInstance(id.to_string()))
+    }
+
+    pub(super) fn views(&self) -> Vec<InstanceView> {
+        let mut views: Vec<InstanceView> = self
+            .pool
+            .iter()
+            .map(|e| InstanceView { record: e.record.clone(), state: e.state, process_id: e.process_id })
+            .chain(self.pool.stopped().map(|record| InstanceView {
+                record: record.clone(),
+                state: InstanceState::Stopped,
+                process_id: 0,
+            }))
+            .collect();
+        views.sort_by_key(|view| view.record.id);
+        views
+    }
+}

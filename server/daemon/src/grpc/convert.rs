@@ -1,0 +1,180 @@
+//! Records to messages. Here, and only here, texts are cut so that every message fits every client.
+
+use claude_comms_model as model;
+use claude_comms_model::{ConversationState, InstanceState, Timestamp, TurnState, TurnStateKind, Usage};
+use claude_comms_proto::v1;
+
+use crate::dispatcher::InstanceView;
+
+/// Where a record is shown: alone or in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Texts are cut at 512 KiB.
+    Alone,
+    /// Texts are cut at 4 KiB.
+    InList,
+}
+
+impl Shown {
+    fn limit_bytes(self) -> usize {
+        match self {
+            Self::Alone => 512 << 10,
+            Self::InList => 4 << 10,
+        }
+    }
+}
+
+/// A text of at most so many bytes, and whether it was cut.
+pub(super) fn cut(text: &str, limit_bytes: usize) -> (String, bool) {
+    if text.len() <= limit_bytes {
+        return (text.to_owned(), false);
+    }
+    let mut end = limit_bytes;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    (text[..end].to_owned(), true)
+}
+
+pub(super) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: time.0.div_euclid(1_000_000),
+        nanos: i32::try_from(time.0.rem_euclid(1_000_000) * 1000).unwrap_or(0),
+    }
+}
+
+pub(super) fn usage(usage: Usage) -> v1::Usage {
+    let tokens = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    v1::Usage {
+        input_tokens: tokens(usage.input_tokens),
+        output_tokens: tokens(usage.output_tokens),
+        cache_creation_input_tokens: tokens(usage.cache_creation_input_tokens),
+        cache_read_input_tokens: tokens(usage.cache_read_input_tokens),
+    }
+}
+
+pub(super) fn turn_state(kind: TurnStateKind) -> v1::TurnState {
+    match kind {
+        TurnStateKind::Queued => v1::TurnState::Queued,
+        TurnStateKind::Running => v1::TurnState::Running,
+        TurnStateKind::Completed => v1::TurnState::Completed,
+        TurnStateKind::Failed => v1::TurnState::Failed,
+        TurnStateKind::Cancelled => v1::TurnState::Cancelled,
+    }
+}
+
+/// The kind behind a wire value; `None` for UNSPECIFIED.
+pub(super) fn turn_state_kind(state: v1::TurnState) -> Option<TurnStateKind> {
+    match state {
+        v1::TurnState::Unspecified => None,
+        v1::TurnState::Queued => Some(TurnStateKind::Queued),
+        v1::TurnState::Running => Some(TurnStateKind::Running),
+        v1::TurnState::Completed => Some(TurnStateKind::Completed),
+        v1::TurnState::Failed => Some(TurnStateKind::Failed),
+        v1::TurnState::Cancelled => Some(TurnStateKind::Cancelled),
+    }
+}
+
+pub(super) fn turn(turn: &model::Turn, shown: Shown) -> v1::Turn {
+    let mut truncated_fields = Vec::new();
+    let mut take = |field: &str, text: &str| {
+        let (text, was_cut) = cut(text, shown.limit_bytes());
+        if was_cut {
+            truncated_fields.push(field.to_owned());
+        }
+        text
+    };
+    let prompt = take("prompt", &turn.prompt);
+    let (mut text, mut partial_text, mut failure) = (String::new(), String::new(), None);
+    match &turn.state {
+        TurnState::Queued | TurnState::Running { .. } => {}
+        TurnState::Completed { text: answer } => text = take("text", answer),
+        TurnState::Failed { failure: why, partial_text: partial } => {
+            partial_text = take("partial_text", partial);
+            let message = cut(&why.message, 16 << 10).0;
+            failure = Some(v1::TurnFailure { reason: why.reason.as_str().to_owned(), message });
+        }
+        TurnState::Cancelled { failure: why, partial_text: partial } => {
+            partial_text = take("partial_text", partial);
+            let message = cut(&why.message, 16 << 10).0;
+            failure = Some(v1::TurnFailure { reason: why.reason.as_str().to_owned(), message });
+        }
+    }
+    v1::Turn {
+        id: turn.id.to_string(),
+        conversation_id: turn.conversation_id.to_string(),
+        state: turn_state(turn.state.kind()).into(),
+        prompt,
+        text,
+        usage: Some(usage(turn.usage)),
+        cost_usd: turn.cost_usd,
+        instance_id: turn.instance_id.map(|id| id.to_string()).unwrap_or_default(),
+        attempt: turn.attempt,
+        in_context: turn.in_context,
+        failure,
+        partial_text,
+        truncated_fields,
+        request_id: turn.request_id.to_string(),
+        create_time: Some(timestamp(turn.create_time)),
+        start_time: turn.start_time.map(timestamp),
+        first_token_time: turn.first_token_time.map(timestamp),
+        end_time: turn.end_time.map(timestamp),
+        server_id: turn.server_id.to_string(),
+    }
+}
+
+pub(super) fn conversation(conversation: &model::Conversation, shown: Shown) -> v1::Conversation {
+    let state = match conversation.state {
+        ConversationState::Active => v1::ConversationState::Active,
+    };
+    v1::Conversation {
+        id: conversation.id.to_string(),
+        title: conversation.title.clone(),
+        state: state.into(),
+        turn_count: conversation.turn_count,
+        usage: Some(usage(conversation.usage)),
+        cost_usd: conversation.cost_usd,
+        labels: conversation.labels.clone().into_iter().collect(),
+        create_time: Some(timestamp(conversation.create_time)),
+        update_time: Some(timestamp(conversation.update_time)),
+        system_prompt: cut(&conversation.system_prompt, shown.limit_bytes()).0,
+        model: conversation.model.clone().unwrap_or_default(),
+        last_sequence: conversation.last_sequence,
+    }
+}
+
+pub(super) fn instance(view: &InstanceView) -> v1::Instance {
+    let record = &view.record;
+    let state = match view.state {
+        InstanceState::Starting => v1::InstanceState::Starting,
+        InstanceState::Idle => v1::InstanceState::Idle,
+        InstanceState::Busy => v1::InstanceState::Busy,
+        InstanceState::Dormant => v1::InstanceState::Dormant,
+        InstanceState::Stopping => v1::InstanceState::Stopping,
+        InstanceState::Stopped => v1::InstanceState::Stopped,
+    };
+    v1::Instance {
+        id: record.id.to_string(),
+        name: record.name.clone(),
+        state: state.into(),
+        backend: record.backend.clone(),
+        model: record.model.clone().unwrap_or_default(),
+        conversation_id: record.conversation_id.to_string(),
+        process_id: view.process_id,
+        process_generation: record.process_generation,
+        turn_count: record.turn_count,
+        usage: Some(usage(record.usage)),
+        cost_usd: record.cost_usd,
+        memory_bytes: crate::memory::resident_bytes(view.process_id),
+        create_time: Some(timestamp(record.create_time)),
+        last_active_time: Some(timestamp(record.last_active_time)),
+        exit: record.exit.as_ref().map(|exit| v1::InstanceExit {
+            code: exit.code.unwrap_or(-1),
+            reason: exit.reason.clone(),
+            stderr: cut(&exit.stderr, 8 << 10).0,
+            time: Some(timestamp(exit.time)),
+        }),
+        pinned: record.pinned,
+        server_id: record.server_id.to_string(),
+    }
+}

@@ -1,0 +1,46 @@
+//! `DiagnosticsService`.
+
+use claude_comms_proto::v1::{self, diagnostics_service_server::DiagnosticsService};
+use tonic::{Request, Response, Status};
+
+use super::{Context, convert, status::ApiError};
+
+/// The handlers of `DiagnosticsService`.
+#[derive(Debug, Clone)]
+pub(crate) struct DiagnosticsHandlers(pub Context);
+
+#[tonic::async_trait]
+impl DiagnosticsService for DiagnosticsHandlers {
+    async fn get_server_info(
+        &self,
+        _request: Request<v1::GetServerInfoRequest>,
+    ) -> Result<Response<v1::ServerInfo>, Status> {
+        let context = &self.0;
+        let load = context.dispatcher.load().await.map_err(ApiError::Refused)?;
+        let counts = context.store.counts().await.map_err(ApiError::Store)?;
+        let identity = context.store.server();
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(Response::new(v1::ServerInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            server_id: identity.id.to_string(),
+            incarnation: identity.incarnation,
+            backend: context.backend.name().to_owned(),
+            backend_version: context.backend.version().await,
+            start_time: Some(convert::timestamp(context.start_time.into())),
+            process_id: std::process::id(),
+            memory_bytes: crate::memory::resident_bytes(std::process::id()),
+            endpoints: context.endpoints.as_ref().clone(),
+            draining: load.draining,
+            running_turns: small(load.running),
+            queued_turns: small(load.queued),
+            max_queue: small(context.max_queue),
+            instances: small(load.instances),
+            max_instances: small(context.max_instances),
+            prompt_limit_bytes: context.prompt_limit_bytes as u64,
+            turn_timeout: prost_types::Duration::try_from(context.turn_timeout).ok(),
+            store_schema_version: counts.schema_version,
+            conversations: counts.conversations,
+            turns: counts.turns,
+        }))
+    }
+}

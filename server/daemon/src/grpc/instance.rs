@@ -1,0 +1,185 @@
+//! `InstanceService`.
+
+use claude_comms_model::{
+    Conversation, ConversationId, ConversationState, IdMatch, InstanceId, InstanceState, Timestamp, Usage,
+};
+use claude_comms_proto::v1::{self, instance_service_server::InstanceService};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{
+    Context,
+    conversation::Prompt,
+    convert,
+    events::TurnEvents,
+    page::page,
+    status::ApiError,
+    validate::{Check, SYSTEM_PROMPT_BYTES, is_name},
+};
+use crate::dispatcher::{InstanceView, NewInstance, Refused};
+
+/// The handlers of `InstanceService`.
+#[derive(Debug, Clone)]
+pub(crate) struct InstanceHandlers(pub Context);
+
+impl Context {
+    /// An instance by id or name.
+    pub(super) async fn find_instance(&self, text: &str) -> Result<InstanceView, ApiError> {
+        let views = self.dispatcher.instances().await?;
+        let found = match text.parse::<InstanceId>() {
+            Ok(id) => views.into_iter().find(|view| view.record.id == id),
+            // A name is unique among those that are not stopped; of stopped ones the newest is meant.
+            Err(_) => {
+                let named = |view: &InstanceView| view.record.name == text;
+                let live =
+                    views.iter().find(|view| named(view) && view.state != InstanceState::Stopped).cloned();
+                live.or_else(|| views.into_iter().rev().find(named))
+            }
+        };
+        found.ok_or_else(|| ApiError::Refused(Refused::NoSuchInstance(text.to_owned())))
+    }
+
+    fn check_instance(check: &mut Check, text: &str) {
+        if text.is_empty() {
+            check.bad("id", "is required; give the ID or the name of an instance");
+        } else if text.parse::<InstanceId>().is_err() && !is_name(text) {
+            check.bad("id", format!("is neither a UUID nor a name: {text:.40?}"));
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl InstanceService for InstanceHandlers {
+    type QueryInstanceStream = TurnEvents;
+
+    async fn start_instance(
+        &self,
+        request: Request<v1::StartInstanceRequest>,
+    ) -> Result<Response<v1::Instance>, Status> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        check.name("name", &request.name);
+        check.text("model", &request.model, 256);
+        check.text("system_prompt", &request.system_prompt, SYSTEM_PROMPT_BYTES);
+        let given = match request.conversation_id.as_str() {
+            "" => None,
+            text => check.id::<ConversationId>("conversation_id", text),
+        };
+        if !request.conversation_id.is_empty() && !request.system_prompt.is_empty() {
+            check.bad(
+                "system_prompt",
+                "is not allowed together with conversation_id: the conversation has its own",
+            );
+        }
+        check.done()?;
+        let model = Some(request.model).filter(|model| !model.is_empty());
+        let (conversation, make_conversation) = match given {
+            Some(id) => (self.0.conversation(id).await?, false),
+            None => (fresh_conversation(&request.name, request.system_prompt, model.clone()), true),
+        };
+        let new = NewInstance { name: request.name, model, conversation, make_conversation };
+        let view = self.0.dispatcher.start_instance(new).await.map_err(ApiError::Refused)?;
+        Ok(Response::new(convert::instance(&view)))
+    }
+
+    async fn get_instance(
+        &self,
+        request: Request<v1::GetInstanceRequest>,
+    ) -> Result<Response<v1::Instance>, Status> {
+        let mut check = Check::default();
+        Context::check_instance(&mut check, &request.get_ref().id);
+        check.done()?;
+        let view = self.0.find_instance(&request.get_ref().id).await?;
+        Ok(Response::new(convert::instance(&view)))
+    }
+
+    async fn list_instances(
+        &self,
+        request: Request<v1::ListInstancesRequest>,
+    ) -> Result<Response<v1::ListInstancesResponse>, Status> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        let size = check.page_size(request.page_size);
+        let fragment = IdMatch::new(&request.id_match);
+        if !request.id_match.is_empty() && fragment.is_none() && !is_name(&request.id_match) {
+            check.bad("id_match", "must be a name, or at least 4 hexadecimal digits of an id");
+        }
+        check.done()?;
+        let mut views = self.0.dispatcher.instances().await.map_err(ApiError::Refused)?;
+        views.retain(|view| {
+            let wanted = request.include_stopped || view.state != InstanceState::Stopped;
+            let matches = request.id_match.is_empty()
+                || view.record.name == request.id_match
+                || fragment.as_ref().is_some_and(|fragment| fragment.matches(view.record.id.0));
+            wanted && matches
+        });
+        let (views, next_page_token) =
+            page(views, &request.page_token, size, |view| view.record.id.to_string());
+        let instances = views.iter().map(convert::instance).collect();
+        Ok(Response::new(v1::ListInstancesResponse { instances, next_page_token }))
+    }
+
+    async fn stop_instance(
+        &self,
+        request: Request<v1::StopInstanceRequest>,
+    ) -> Result<Response<v1::Instance>, Status> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        Context::check_instance(&mut check, &request.id);
+        let mode = v1::StopMode::try_from(request.mode).ok();
+        if mode.is_none() {
+            check.bad("mode", format!("{} is not a way to stop", request.mode));
+        }
+        let mode = check.need(mode)?;
+        let id = self.0.find_instance(&request.id).await?.record.id;
+        let now = match mode {
+            v1::StopMode::Unspecified | v1::StopMode::Graceful => false,
+            v1::StopMode::Now => true,
+        };
+        let view = self.0.dispatcher.stop_instance(id, now).await.map_err(ApiError::Refused)?;
+        Ok(Response::new(convert::instance(&view)))
+    }
+
+    async fn query_instance(
+        &self,
+        request: Request<v1::QueryInstanceRequest>,
+    ) -> Result<Response<Self::QueryInstanceStream>, Status> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        Context::check_instance(&mut check, &request.id);
+        let prompt = Prompt {
+            text: &request.prompt,
+            request_id: &request.request_id,
+            timeout: request.timeout.as_ref(),
+        };
+        let (request_id, timeout) = self.0.check_prompt(&mut check, &prompt);
+        check.done()?;
+        let view = self.0.find_instance(&request.id).await?;
+        let (target, conversation) = (Some(view.record.id), view.record.conversation_id);
+        let submitted = self.0.submit(conversation, request.prompt, request_id, timeout, target).await?;
+        self.0.stream(submitted).await
+    }
+}
+
+/// A conversation that the store does not have yet.
+fn fresh_conversation(name: &str, system_prompt: String, model: Option<String>) -> Conversation {
+    let now = Timestamp::from(std::time::SystemTime::now());
+    Conversation {
+        id: ConversationId(Uuid::now_v7()),
+        title: name.to_owned(),
+        system_prompt,
+        model,
+        labels: std::collections::BTreeMap::new(),
+        state: ConversationState::Active,
+        epoch: 0,
+        owner: None,
+        turn_count: 0,
+        usage: Usage::default(),
+        cost_usd: 0.0,
+        last_sequence: 0,
+        claude_session_id: None,
+        last_assistant_uuid: None,
+        create_time: now,
+        update_time: now,
+    }
+}

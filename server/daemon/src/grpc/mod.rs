@@ -1,0 +1,39 @@
+//! The contract's services. Each handler checks its request, names every bad field, asks the dispatcher or the store, and
+//! turns what comes back into messages. prost types do not leave this folder.
+
+mod conversation;
+mod convert;
+mod diagnostics;
+mod events;
+mod instance;
+mod page;
+pub mod status;
+mod validate;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use claude_comms_store::Store;
+
+use crate::{backend::Backend, dispatcher::Dispatcher, hub::EventHub};
+
+pub(crate) use self::{
+    conversation::ConversationHandlers, diagnostics::DiagnosticsHandlers, instance::InstanceHandlers,
+};
+
+/// What every handler works with.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub store: Arc<dyn Store>,
+    pub dispatcher: Dispatcher,
+    pub backend: Backend,
+    pub hub: EventHub,
+    pub prompt_limit_bytes: usize,
+    pub turn_timeout: Duration,
+    pub max_queue: usize,
+    pub max_instances: usize,
+    pub endpoints: Arc<Vec<String>>,
+    pub start_time: SystemTime,
+}

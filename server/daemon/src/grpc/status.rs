@@ -1,0 +1,176 @@
+//! The one place where errors become statuses: every variant by name, no catch-all, each with a stable `ErrorInfo` reason.
+
+use claude_comms_model::{ConversationId, TurnId};
+use claude_comms_store::StoreError;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+use crate::{backend::chain, dispatcher::Refused, live::Detached};
+
+/// Domain of every `ErrorInfo` of this server.
+pub const DOMAIN: &str = "claude-comms";
+
+/// A call that failed.
+#[derive(Debug)]
+pub enum ApiError {
+    /// Fields that cannot be used; all of them.
+    BadFields(Vec<(String, String)>),
+    /// There is no such conversation.
+    NoConversation(ConversationId),
+    /// There is no such turn.
+    NoTurn(TurnId),
+    /// The turn has ended and cannot be cancelled.
+    TurnEnded(TurnId, &'static str),
+    /// The dispatcher refused.
+    Refused(Refused),
+    /// The store failed.
+    Store(StoreError),
+    /// This server let go of the turn.
+    Detached(Detached),
+    /// No token, or a wrong one.
+    Unauthenticated(&'static str),
+    /// The peer is another user.
+    OtherUser,
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Detached> for ApiError {
+    fn from(why: Detached) -> Self {
+        Self::Detached(why)
+    }
+}
+
+impl From<ApiError> for Status {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::BadFields(fields) => bad_fields(fields),
+            ApiError::NoConversation(id) => absent("CONVERSATION_NOT_FOUND", "conversation", &id.to_string()),
+            ApiError::NoTurn(id) => absent("TURN_NOT_FOUND", "turn", &id.to_string()),
+            ApiError::TurnEnded(id, state) => status(
+                Code::FailedPrecondition,
+                "TURN_ALREADY_ENDED",
+                format!("turn {id} has already ended as {state}"),
+                &[("turn_id", id.to_string()), ("state", state.to_owned())],
+            ),
+            ApiError::Refused(refused) => of_refused(refused),
+            ApiError::Store(error) => of_store(&error),
+            ApiError::Detached(Detached(why)) => status(Code::Unavailable, "TURN_DETACHED", why, &[]),
+            ApiError::Unauthenticated(what) => status(
+                Code::Unauthenticated,
+                "TOKEN_REQUIRED",
+                format!(
+                    "{what}; send `authorization: Bearer TOKEN` with the token of the server's data directory"
+                ),
+                &[],
+            ),
+            ApiError::OtherUser => status(
+                Code::PermissionDenied,
+                "PEER_NOT_OWNER",
+                "this socket serves only the user who started the server".to_owned(),
+                &[],
+            ),
+        }
+    }
+}
+
+fn of_refused(refused: Refused) -> Status {
+    let text = refused.to_string();
+    match refused {
+        Refused::Draining => status(Code::Unavailable, "DRAINING", text, &[]),
+        Refused::QueueFull { queued, retry_after } => {
+            let mut details = info("QUEUE_FULL", &[("queued", queued.to_string())]);
+            details.set_retry_info(Some(retry_after));
+            Status::with_error_details(Code::ResourceExhausted, text, details)
+        }
+        Refused::AllInstancesPinned(count) => status(
+            Code::ResourceExhausted,
+            "ALL_INSTANCES_PINNED",
+            text,
+            &[("max_instances", count.to_string())],
+        ),
+        Refused::NotReady(not_ready) => status(Code::FailedPrecondition, not_ready.reason, text, &[]),
+        Refused::NameTaken(name) => {
+            status(Code::AlreadyExists, "INSTANCE_NAME_TAKEN", text, &[("name", name)])
+        }
+        Refused::NoSuchInstance(id) => absent("INSTANCE_NOT_FOUND", "instance", &id),
+        Refused::InstanceStopped(id) => {
+            status(Code::FailedPrecondition, "INSTANCE_STOPPED", text, &[("instance_id", id.to_string())])
+        }
+        Refused::ConversationServed(conversation, instance) => status(
+            Code::FailedPrecondition,
+            "CONVERSATION_HAS_INSTANCE",
+            text,
+            &[("conversation_id", conversation.to_string()), ("instance_id", instance.to_string())],
+        ),
+        Refused::OtherConversation(id) => status(
+            Code::FailedPrecondition,
+            "INSTANCE_OF_OTHER_CONVERSATION",
+            text,
+            &[("instance_id", id.to_string())],
+        ),
+        Refused::RequestIdReused(turn) => {
+            status(Code::AlreadyExists, "REQUEST_ID_REUSED", text, &[("turn_id", turn.to_string())])
+        }
+        Refused::SpawnFailed(_) => status(Code::FailedPrecondition, "SPAWN_FAILED", text, &[]),
+        Refused::Store(error) => of_store(&error),
+        Refused::Gone => status(Code::Unavailable, "DRAINING", text, &[]),
+    }
+}
+
+fn of_store(error: &StoreError) -> Status {
+    let text = chain(error);
+    match error {
+        StoreError::NotFound { what, id } => match *what {
+            "conversation" => absent("CONVERSATION_NOT_FOUND", what, id),
+            "turn" => absent("TURN_NOT_FOUND", what, id),
+            _ => absent("NOT_FOUND", what, id),
+        },
+        StoreError::Fenced { .. } => status(Code::Aborted, "FENCED", text, &[]),
+        StoreError::Conflict(_) => status(Code::FailedPrecondition, "CONFLICT", text, &[]),
+        StoreError::AlreadyTerminal(turn) => {
+            status(Code::FailedPrecondition, "TURN_ALREADY_ENDED", text, &[("turn_id", turn.id.to_string())])
+        }
+        StoreError::Illegal(_) => status(Code::Internal, "INTERNAL", text, &[]),
+        StoreError::BadToken => bad_fields(vec![("page_token".to_owned(), text)]),
+        StoreError::Unknown(_) => status(Code::Unavailable, "STORE_OUTCOME_UNKNOWN", text, &[]),
+        StoreError::Unavailable(_) => status(Code::Unavailable, "STORE_UNAVAILABLE", text, &[]),
+        StoreError::Corrupt(_) => status(Code::DataLoss, "STORE_CORRUPT", text, &[]),
+    }
+}
+
+fn info(reason: &str, metadata: &[(&str, String)]) -> ErrorDetails {
+    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+    ErrorDetails::with_error_info(reason, DOMAIN, metadata.collect::<std::collections::HashMap<_, _>>())
+}
+
+fn status(code: Code, reason: &str, message: String, metadata: &[(&str, String)]) -> Status {
+    Status::with_error_details(code, message, info(reason, metadata))
+}
+
+fn absent(reason: &str, what: &str, id: &str) -> Status {
+    status(Code::NotFound, reason, format!("there is no {what} {id}"), &[("id", id.to_owned())])
+}
+
+fn bad_fields(fields: Vec<(String, String)>) -> Status {
+    let text =
+        fields.iter().map(|(field, problem)| format!("{field}: {problem}")).collect::<Vec<_>>().join("; ");
+    let mut details = info("INVALID_ARGUMENT", &[]);
+    let violations: Vec<FieldViolation> =
+        fields.into_iter().map(|(field, problem)| FieldViolation::new(field, problem)).collect();
+    details.set_bad_request(violations);
+    Status::with_error_details(Code::InvalidArgument, text, details)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Checks of requests. Every bad field is collected, so that a caller mends all of them at once.
+
+use std::{collections::HashMap, str::FromStr, time::Duration};
+
+use claude_comms_model::{IdMatch, RequestId};
+use uuid::Uuid;
+
+use super::status::ApiError;
+
+/// Longest system prompt, bytes: a Conversation must fit one message.
+pub(super) const SYSTEM_PROMPT_BYTES: usize = 512 << 10;
+
+/// Collects what is wrong.
+#[derive(Debug, Default)]
+pub(super) struct Check {
+    problems: Vec<(String, String)>,
+}
+
+impl Check {
+    /// Notes a problem.
+    pub(super) fn bad(&mut self, field: &str, problem: impl Into<String>) {
+        self.problems.push((field.to_owned(), problem.into()));
+    }
+
+    /// An id that must be there.
+    pub(super) fn id<T: FromStr>(&mut self, field: &str, text: &str) -> Option<T> {
+        if text.is_empty() {
+            self.bad(field, "is required; give the UUID of an existing one");
+            return None;
+        }
+        let id = text.parse().ok();
+        if id.is_none() {
+            self.bad(field, format!("is not a UUID: {}", shortened(text)));
+        }
+        id
+    }
+
+    /// A name of an instance; empty is none.
+    pub(super) fn name(&mut self, field: &str, text: &str) {
+        if !text.is_empty() && !is_name(text) {
+            self.bad(field, format!("must match ^[a-z][a-z0-9_-]{{0,62}}$, not {}", shortened(text)));
+        }
+    }
+
+    /// A prompt.
+    pub(super) fn prompt(&mut self, text: &str, limit_bytes: usize) {
+        if text.is_empty() {
+            self.bad("prompt", "must not be empty");
+        } else if text.len() > limit_bytes {
+            self.bad(
+                "prompt",
+                format!("has {} bytes, the limit is {limit_bytes} (limits.prompt_bytes)", text.len()),
+            );
+        } else if text.contains('\0') {
+            self.bad("prompt", "must not contain NUL characters");
+        }
+    }
+
+    /// A text of at most so many bytes.
+    pub(super) fn text(&mut self, field: &str, text: &str, limit_bytes: usize) {
+        if text.len() > limit_bytes {
+            self.bad(field, format!("has {} bytes, the limit is {limit_bytes}", text.len()));
+        } else if text.contains('\0') {
+            self.bad(field, "must not contain NUL characters");
+        }
+    }
+
+    /// Labels.
+    pub(super) fn labels(&mut self, labels: &HashMap<String, String>) {
+        if labels.len() > 32 {
+            self.bad("labels", format!("has {} entries, the limit is 32", labels.len()));
+        }
+        for (key, value) in labels {
+            if key.is_empty() || key.len() > 63 {
+                self.bad("labels", format!("key {} must have 1 to 63 characters", shortened(key)));
+            }
+            if value.len() > 256 {
+                self.bad(
+                    "labels",
+                    format!("value of {} has {} bytes, the limit is 256", shortened(key), value.len()),
+                );
+            }
+        }
+    }
+
+    /// The request's id; a fresh one where none is given.
+    pub(super) fn request_id(&mut self, text: &str) -> RequestId {
+        if text.is_empty() {
+            return RequestId(Uuid::new_v4());
+        }
+        text.parse().unwrap_or_else(|_| {
+            self.bad("request_id", format!("is not a UUID: {}", shortened(text)));
+            RequestId(Uuid::nil())
+        })
+    }
+
+    /// A turn's time; the server's limit where none is given.
+    pub(super) fn timeout(&mut self, given: Option<&prost_types::Duration>, limit: Duration) -> Duration {
+        let Some(given) = given else { return limit };
+        match Duration::try_from(*given) {
+            Ok(span) if !span.is_zero() && span <= limit => span,
+            Ok(span) if span > limit => {
+                self.bad(
+                    "timeout",
+                    format!("is longer than the server's limit of {} s (pool.turn_timeout)", limit.as_secs()),
+                );
+                limit
+            }
+            _ => {
+                self.bad("timeout", "must be more than zero");
+                limit
+            }
+        }
+    }
+
+    /// Part of an id; empty is none.
+    pub(super) fn id_match(&mut self, text: &str) -> Option<IdMatch> {
+        if text.is_empty() {
+            return None;
+        }
+        let fragment = IdMatch::new(text);
+        if fragment.is_none() {
+            self.bad(
+                "id_match",
+                format!("must be at least 4 hexadecimal digits of an id, not {}", shortened(text)),
+            );
+        }
+        fragment
+    }
+
+    /// A page's size.
+    pub(super) fn page_size(&mut self, size: i32) -> usize {
+        match size {
+            0 => 100,
+            1..=1000 => usize::try_from(size).unwrap_or(100),
+            _ => {
+                self.bad("page_size", format!("must be 0 to 1000, not {size}"));
+                100
+            }
+        }
+    }
+
+    /// Everything was fine, or all that was not.
+    pub(super) fn done(self) -> Result<(), ApiError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::BadFields(self.problems)) }
+    }
+
+    /// As [`Self::done`], for a value that was checked on the way.
+    pub(super) fn need<T>(self, value: Option<T>) -> Result<T, ApiError> {
+        match value {
+            Some(value) => self.done().map(|()| value),
+            None => Err(ApiError::BadFields(self.problems)),
+        }
+    }
+}
+
+/// `^[a-z][a-z0-9_-]{0,62}$`.
+pub(super) fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_lowercase())
+        && text.len() <= 63
+        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
+/// A value for a message, never the whole of a long one.
+fn shortened(text: &str) -> String {
+    let short: String = text.chars().take(40).collect();
+    if short.len() < text.len() { format!("{short:?}…") } else { format!("{short:?}") }
+}

@@ -1,0 +1,169 @@
+//! Endpoints: parsing, binding, stale sockets.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::Listen;
+
+/// Reads an endpoint.
+///
+/// # Errors
+/// Words that name the remedy.
+pub fn parse(text: &str) -> Result<Listen, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.starts_with('/') {
+            return Err(format!("must be unix: and an absolute path, not {text}"));
+        }
+        return Ok(Listen::Unix(PathBuf::from(path)));
+    }
+    if text.starts_with("https://") {
+        return Err(format!(
+            "{text}: TLS is not available in this version; use unix:/path or http:// on loopback"
+        ));
+    }
+    let Some(authority) = text.strip_prefix("http://") else {
+        return Err(format!("must be unix:/path/to.sock or http://127.0.0.1:PORT, not {text}"));
+    };
+    let authority = authority.trim_end_matches('/');
+    let address: SocketAddr = authority
+        .replace("localhost", "127.0.0.1")
+        .parse()
+        .map_err(|_| format!("must be http://ADDRESS:PORT with a numeric address, not {text}"))?;
+    if !address.ip().is_loopback() {
+        return Err(format!(
+            "{text} can be reached from other machines, which needs TLS, and this version has none; listen on 127.0.0.1 or a Unix socket"
+        ));
+    }
+    Ok(Listen::Tcp(address))
+}
+
+/// Whether only this machine can reach it.
+pub fn is_local(listen: &Listen) -> bool {
+    match listen {
+        Listen::Unix(_) => true,
+        Listen::Tcp(address) => address.ip().is_loopback(),
+    }
+}
+
+/// An endpoint that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody answers there.
+    #[error("{endpoint} is in use by a running server; stop it, or give another --listen")]
+    InUse {
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// There is a file that is not a socket.
+    #[error("{path} exists and is not a socket; move it away, or give another --listen")]
+    NotASocket {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The socket's directory can be changed by others.
+    #[error("{path} can be written by others, who could replace the socket; use a directory of mode 0700")]
+    OpenDirectory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("cannot listen on {endpoint}")]
+    Refused {
+        /// The endpoint.
+        endpoint: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// An open endpoint.
+#[derive(Debug)]
+pub enum Bound {
+    /// A Unix socket, removed with the guard.
+    Unix(UnixListener, SocketFile),
+    /// TCP.
+    Tcp(TcpListener),
+}
+
+/// Removes the socket file when the server ends, if it is still ours.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|m| m.ino() == self.inode) {
+            // A leftover is harmless: the next server sees that nobody answers and replaces it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Opens an endpoint and says how clients name it, with the real port. Call it only while the data directory is held:
+/// that is what makes replacing a stale socket safe against a second server that starts.
+///
+/// # Errors
+/// [`ListenError`].
+pub async fn bind(listen: &Listen) -> Result<(Bound, String), ListenError> {
+    match listen {
+        Listen::Unix(path) => {
+            let endpoint = format!("unix:{}", path.display());
+            let refused = |source| ListenError::Refused { endpoint: endpoint.clone(), source };
+            let listener = bind_unix(path, &endpoint).await?;
+            let inode = fs::symlink_metadata(path).map_err(refused)?.ino();
+            Ok((Bound::Unix(listener, SocketFile { path: path.clone(), inode }), endpoint))
+        }
+        Listen::Tcp(address) => {
+            let endpoint = format!("http://{address}");
+            let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
+                io::ErrorKind::AddrInUse => ListenError::InUse { endpoint: endpoint.clone() },
+                _ => ListenError::Refused { endpoint: endpoint.clone(), source },
+            })?;
+            let real = listener.local_addr().map_err(|source| ListenError::Refused { endpoint, source })?;
+            Ok((Bound::Tcp(listener), format!("http://{real}")))
+        }
+    }
+}
+
+async fn bind_unix(path: &Path, endpoint: &str) -> Result<UnixListener, ListenError> {
+    let refused = |source| ListenError::Refused { endpoint: endpoint.to_owned(), source };
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(refused)?;
+    let mode = fs::metadata(parent).map_err(refused)?.mode();
+    if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+        return Err(ListenError::OpenDirectory { path: parent.to_owned() });
+    }
+    match fs::symlink_metadata(path) {
+        Ok(meta) if !meta.file_type().is_socket() => {
+            return Err(ListenError::NotASocket { path: path.to_owned() });
+        }
+        Ok(_) => {
+            if tokio::net::UnixStream::connect(path).await.is_ok() {
+                return Err(ListenError::InUse { endpoint: endpoint.to_owned() });
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(refused(error)),
+    }
+    // Bound under another name and renamed once its mode is set: it is never open to others, not for a moment.
+    let fresh = parent.join(format!(".{}", std::process::id()));
+    let _ = fs::remove_file(&fresh);
+    let listener = UnixListener::bind(&fresh).map_err(refused)?;
+    let placed = fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600))
+        .and_then(|()| fs::rename(&fresh, path));
+    if let Err(error) = placed {
+        let _ = fs::remove_file(&fresh);
+        return Err(refused(error));
+    }
+    Ok(listener)
+}

@@ -1,0 +1,137 @@
+//! What a watcher is owed, whenever it comes, goes and comes back.
+
+use claude_comms_model::{InstanceId, RequestId, ResetReason};
+use proptest::prelude::*;
+use tokio_stream::StreamExt as _;
+use uuid::Uuid;
+
+use super::*;
+
+fn event(sequence: u64, kind: EventKind) -> Event {
+    Event {
+        sequence,
+        conversation_id: ConversationId(Uuid::nil()),
+        turn_id: TurnId(Uuid::nil()),
+        time: Timestamp(sequence as i64),
+        kind,
+    }
+}
+
+fn started(sequence: u64) -> Event {
+    event(sequence, EventKind::Started { instance_id: InstanceId(Uuid::nil()), attempt: 1 })
+}
+
+fn live() -> Arc<LiveTurn> {
+    let live = LiveTurn::new(TurnId(Uuid::nil()), ConversationId(Uuid::nil()));
+    live.publish(vec![event(1, EventKind::Accepted { request_id: RequestId(Uuid::nil()) }), started(2)]);
+    live
+}
+
+/// What a client holds after following its watch as the contract says.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Client {
+    sequence: u64,
+    text: String,
+    durable: Vec<u64>,
+}
+
+impl Client {
+    fn take(&mut self, told: Told) {
+        match told {
+            Told::Durable { event, .. } => {
+                self.sequence = event.sequence;
+                self.durable.push(event.sequence);
+                if matches!(event.kind, EventKind::TextReset { .. }) {
+                    self.text.clear();
+                }
+            }
+            Told::Text { offset, text, sequence } => {
+                assert_eq!(offset as usize, self.text.len(), "a byte was lost or doubled");
+                assert_eq!(sequence, self.sequence);
+                self.text.push_str(&text);
+            }
+            Told::Live { .. } => {}
+        }
+    }
+}
+
+/// Takes at most `most` items that are ready now.
+fn take_ready(watch: &mut TurnWatch, client: &mut Client, most: usize) {
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..most {
+        match Pin::new(&mut *watch).poll_next(&mut context) {
+            Poll::Ready(Some(Ok(told))) => client.take(told),
+            _ => break,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Text(String),
+    Reset,
+    Live,
+    Read(usize),
+    Reattach,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => "[a-zé🦀]{0,6}".prop_map(Step::Text),
+        1 => Just(Step::Reset),
+        1 => Just(Step::Live),
+        3 => (1_usize..4).prop_map(Step::Read),
+        2 => Just(Step::Reattach),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_watcher_that_comes_and_goes_misses_and_doubles_nothing(steps in prop::collection::vec(step(), 0..60)) {
+        let live = live();
+        let mut sequence = 2;
+        let mut client = Client::default();
+        let mut watch = live.watch(0, 0);
+        for step in steps {
+            match step {
+                Step::Text(text) => live.push_text(&text),
+                Step::Reset => {
+                    sequence += 1;
+                    live.publish(vec![event(sequence, EventKind::TextReset { reason: ResetReason::Retry })]);
+                }
+                Step::Live => live.push(LiveEvent::Queued { position: 1 }),
+                Step::Read(most) => take_ready(&mut watch, &mut client, most),
+                Step::Reattach => watch = live.watch(client.sequence, client.text.len() as u64),
+            }
+        }
+        watch = live.watch(client.sequence, client.text.len() as u64);
+        take_ready(&mut watch, &mut client, usize::MAX);
+        prop_assert_eq!(&client.text, &live.text());
+        prop_assert_eq!(client.durable, (1..=sequence).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn text_that_is_there_comes_in_one_piece_and_an_end_ends_the_stream() {
+    let live = live();
+    for _ in 0..1000 {
+        live.push_text("tok ");
+    }
+    let mut watch = live.watch(2, 0);
+    let Some(Ok(Told::Text { text, .. })) = watch.next().await else { panic!("no text") };
+    assert_eq!(text.len(), 4000);
+    live.detach("gone");
+    assert_eq!(watch.next().await, Some(Err(Detached("gone".to_owned()))));
+    assert_eq!(watch.next().await, None);
+}
+
+#[tokio::test]
+async fn a_piece_never_exceeds_its_bound_nor_splits_a_character() {
+    let live = live();
+    let text = "é🦀x".repeat(PIECE_BYTES / 4);
+    live.push_text(&text);
+    let mut watch = live.watch(0, 0);
+    let mut client = Client::default();
+    take_ready(&mut watch, &mut client, usize::MAX);
+    assert_eq!(client.text, text);
+}

@@ -1,0 +1,249 @@
+//! The set of instances: who has a process, who is free, who must go. Pure bookkeeping, owned by the dispatcher's task;
+//! it must not know turns' contents, gRPC or the store.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Instant,
+};
+
+use claude_comms_model::{
+    ConversationId, Instance, InstanceExit, InstanceId, InstanceState, Usage, instance::InstanceEvent,
+};
+
+use crate::backend::Running;
+
+/// How many stopped instances are remembered for `list-instances --all`.
+const REMEMBERED: usize = 200;
+
+/// An instance in the pool.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Its record.
+    pub record: Instance,
+    /// What it is doing.
+    pub state: InstanceState,
+    /// Its process while nobody has leased it.
+    pub idle: Option<Running>,
+    /// The process's id; 0 without one.
+    pub process_id: u32,
+    /// Since when it has been idle.
+    pub idle_since: Instant,
+    /// Whether its turn may still end once it is stopping.
+    pub stop_now: bool,
+}
+
+/// What a turn gets when it asks for an instance.
+#[derive(Debug)]
+pub(crate) enum Grant {
+    /// This instance, with its process if it has one.
+    Instance(InstanceId, Option<Running>),
+    /// Its instance is not ready: ask again when something changes.
+    Wait,
+    /// All slots are taken, but one will be free: ask again.
+    Full,
+    /// All slots are taken for good.
+    AllPinned,
+}
+
+/// The instances.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    entries: HashMap<InstanceId, Entry>,
+    of_conversation: HashMap<ConversationId, InstanceId>,
+    stopped: VecDeque<Instance>,
+    max_instances: usize,
+}
+
+impl Pool {
+    pub(crate) fn new(max_instances: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            of_conversation: HashMap::new(),
+            stopped: VecDeque::new(),
+            max_instances,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn get(&self, id: InstanceId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: InstanceId) -> Option<&mut Entry> {
+        self.entries.get_mut(&id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    pub(crate) fn stopped(&self) -> impl Iterator<Item = &Instance> {
+        self.stopped.iter()
+    }
+
+    /// The instance that serves a conversation.
+    pub(crate) fn of_conversation(&self, id: ConversationId) -> Option<InstanceId> {
+        self.of_conversation.get(&id).copied()
+    }
+
+    /// Whether a name is in use among instances that are not stopped.
+    pub(crate) fn name_taken(&self, name: &str) -> bool {
+        self.entries.values().any(|entry| entry.record.name == name)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= self.max_instances
+    }
+
+    /// Whether every slot is held by a pinned instance.
+    pub(crate) fn all_pinned(&self) -> bool {
+        self.is_full() && self.entries.values().all(|entry| entry.record.pinned)
+    }
+
+    /// Puts an instance in. The caller has looked that there is room.
+    pub(crate) fn insert(&mut self, record: Instance, state: InstanceState) {
+        self.of_conversation.insert(record.conversation_id, record.id);
+        let entry =
+            Entry { record, state, idle: None, process_id: 0, idle_since: Instant::now(), stop_now: false };
+        self.entries.insert(entry.record.id, entry);
+    }
+
+    /// Remembers a stopped instance from an earlier run of the server.
+    pub(crate) fn remember(&mut self, record: Instance) {
+        if self.stopped.len() == REMEMBERED {
+            self.stopped.pop_front();
+        }
+        self.stopped.push_back(record);
+    }
+
+    /// Moves an instance's machine. What it cannot take is a bug: logged, and the instance goes on as it was.
+    pub(crate) fn apply(&mut self, id: InstanceId, event: InstanceEvent) -> Option<InstanceState> {
+        let entry = self.entries.get_mut(&id)?;
+        match entry.state.next(event) {
+            Ok(state) => {
+                entry.state = state;
+                if state == InstanceState::Idle {
+                    entry.idle_since = Instant::now();
+                }
+                Some(state)
+            }
+            Err(error) => {
+                tracing::error!(%error, instance.id = %id, "illegal transition");
+                None
+            }
+        }
+    }
+
+    /// Finds an instance for a turn. `make` gives the record of a new one.
+    pub(crate) fn grant(
+        &mut self,
+        conversation: ConversationId,
+        target: Option<InstanceId>,
+        make: impl FnOnce() -> Instance,
+    ) -> Grant {
+        if let Some(id) = target.or_else(|| self.of_conversation(conversation)) {
+            let Some(entry) = self.entries.get_mut(&id) else { return Grant::Wait };
+            return match entry.state {
+                InstanceState::Idle => {
+                    let running = entry.idle.take();
+                    self.apply(id, InstanceEvent::Lease);
+                    Grant::Instance(id, running)
+                }
+                InstanceState::Dormant => {
+                    self.apply(id, InstanceEvent::Start);
+                    Grant::Instance(id, None)
+                }
+                InstanceState::Starting
+                | InstanceState::Busy
+                | InstanceState::Stopping
+                | InstanceState::Stopped => Grant::Wait,
+            };
+        }
+        if self.all_pinned() {
+            return Grant::AllPinned;
+        }
+        if self.is_full() {
+            return Grant::Full;
+        }
+        let record = make();
+        let id = record.id;
+        self.insert(record, InstanceState::Starting);
+        Grant::Instance(id, None)
+    }
+
+    /// The instance that has been idle longest and may go.
+    pub(crate) fn longest_idle(&self) -> Option<InstanceId> {
+        self.entries
+            .values()
+            .filter(|entry| !entry.record.pinned && entry.state == InstanceState::Idle)
+            .min_by_key(|entry| entry.idle_since)
+            .map(|entry| entry.record.id)
+    }
+
+    /// Instances that have been idle since before a time and may go.
+    pub(crate) fn idle_since(&self, before: Instant) -> Vec<InstanceId> {
+        self.entries
+            .values()
+            .filter(|e| !e.record.pinned && e.state == InstanceState::Idle && e.idle_since <= before)
+            .map(|entry| entry.record.id)
+            .collect()
+    }
+
+    /// Whether a slot is about to become free.
+    pub(crate) fn is_freeing(&self) -> bool {
+        self.entries.values().any(|entry| entry.state == InstanceState::Stopping)
+    }
+
+    /// Takes a stopped instance out and remembers it.
+    pub(crate) fn remove(&mut self, id: InstanceId, exit: Option<InstanceExit>) -> Option<Instance> {
+        let mut entry = self.entries.remove(&id)?;
+        if self.of_conversation.get(&entry.record.conversation_id) == Some(&id) {
+            self.of_conversation.remove(&entry.record.conversation_id);
+        }
+        entry.record.stopped = true;
+        if exit.is_some() {
+            entry.record.exit = exit;
+        }
+        self.remember(entry.record.clone());
+        Some(entry.record)
+    }
+
+    /// Takes an instance out that never came to be.
+    pub(crate) fn forget(&mut self, id: InstanceId) {
+        if let Some(entry) = self.entries.remove(&id)
+            && self.of_conversation.get(&entry.record.conversation_id) == Some(&id)
+        {
+            self.of_conversation.remove(&entry.record.conversation_id);
+        }
+    }
+
+    /// A pinned instance's process ended with the server: the instance itself goes on.
+    pub(crate) fn make_dormant(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.state = InstanceState::Dormant;
+            entry.process_id = 0;
+            if exit.is_some() {
+                entry.record.exit = exit;
+            }
+        }
+    }
+
+    /// Counts a turn that ended.
+    pub(crate) fn count_turn(
+        &mut self,
+        id: InstanceId,
+        usage: Usage,
+        cost_usd: f64,
+        at: claude_comms_model::Timestamp,
+    ) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.record.turn_count += 1;
+            entry.record.usage += usage;
+            entry.record.cost_usd += cost_usd;
+            entry.record.last_active_time = at;
+        }
+    }
+}

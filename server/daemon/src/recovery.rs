@@ -1,0 +1,122 @@
+//! What an earlier run of this server left behind: every turn gets its end, waiting ones run, pinned instances come back.
+
+use std::{path::Path, sync::Arc};
+
+use claude_comms_model::{Failure, FailureReason, Transition, Turn, TurnState, Usage};
+use claude_comms_store::{FinishTurn, Store, StoreError};
+use claude_comms_stream_json::transcript::{Fate, fate};
+use claude_comms_supervisor::Supervisor;
+
+use crate::{dispatcher::Dispatcher, live::LiveTurn};
+
+/// Ends the turns that ran when the server ended, and clears their instances' directories. Returns those that waited.
+///
+/// # Errors
+/// [`StoreError`]: nothing can be promised then, so the server must not start.
+pub(crate) async fn settle(
+    store: &Arc<dyn Store>,
+    supervisor: &Supervisor,
+    instances_dir: &Path,
+) -> Result<Vec<Turn>, StoreError> {
+    let swept = supervisor.sweep().await;
+    if !swept.killed.is_empty() {
+        tracing::warn!(killed = ?swept.killed, "processes of an earlier run were still there");
+    }
+    let mut waiting = Vec::new();
+    for turn in store.unfinished_turns().await? {
+        if matches!(turn.state, TurnState::Running { .. }) {
+            end(store, supervisor, turn).await?;
+        } else {
+            waiting.push(turn);
+        }
+    }
+    // Each is made anew for its next process; what Claude remembers is kept as the conversations' transcripts.
+    match std::fs::remove_dir_all(instances_dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "instance directories of an earlier run could not be removed");
+        }
+        _ => {}
+    }
+    Ok(waiting)
+}
+
+async fn end(store: &Arc<dyn Store>, supervisor: &Supervisor, turn: Turn) -> Result<(), StoreError> {
+    let fate = read_fate(store.as_ref(), supervisor, &turn);
+    let failed = |partial_text: String| Transition::Fail {
+        failure: Failure::new(FailureReason::ServerRestarted, "the server was restarted while the turn ran"),
+        partial_text,
+    };
+    let (transition, in_context, last_assistant_uuid, usage) = match fate {
+        Fate::Answered(answer) => {
+            let usage = Usage {
+                input_tokens: answer.usage.input_tokens,
+                output_tokens: answer.usage.output_tokens,
+                cache_creation_input_tokens: answer.usage.cache_creation_input_tokens,
+                cache_read_input_tokens: answer.usage.cache_read_input_tokens,
+            };
+            (Transition::Complete { text: answer.text }, true, Some(answer.assistant_uuid), usage)
+        }
+        Fate::Absent => (failed(String::new()), false, None, Usage::default()),
+        Fate::Pending | Fate::Interrupted | Fate::Failed { .. } => {
+            (failed(String::new()), true, None, Usage::default())
+        }
+    };
+    tracing::info!(turn.id = %turn.id, outcome = transition.name(), "turn of an earlier run ended");
+    let finish = FinishTurn {
+        turn_id: turn.id,
+        lease: None,
+        attempt: turn.attempt,
+        transition,
+        usage,
+        cost_usd: 0.0,
+        first_token_time: turn.first_token_time,
+        in_context,
+        session_id: None,
+        last_assistant_uuid,
+    };
+    match store.finish_turn(finish).await {
+        Ok(_) | Err(StoreError::AlreadyTerminal(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the CLI's own record says of the turn. The session's file may still be with the instance: it is kept first.
+fn read_fate(store: &dyn Store, supervisor: &Supervisor, turn: &Turn) -> Fate {
+    let (Some(session), Some(user_uuid)) = (turn.claude.session_id, turn.claude.user_uuid) else {
+        return Fate::Absent;
+    };
+    if let TurnState::Running { instance_id } = turn.state {
+        let file = supervisor.session_file(&instance_id.to_string(), session);
+        if file.exists()
+            && let Err(error) = store.keep_transcript(turn.conversation_id, &file)
+        {
+            tracing::warn!(%error, turn.id = %turn.id, "transcript of an earlier run could not be kept");
+        }
+    }
+    match std::fs::read(store.transcript(turn.conversation_id)) {
+        Ok(bytes) => fate(String::from_utf8_lossy(&bytes).lines(), user_uuid),
+        Err(_) => Fate::Absent,
+    }
+}
+
+/// Gives the dispatcher what goes on: pinned instances, then the turns that waited, in order.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn take_up(
+    store: &Arc<dyn Store>,
+    dispatcher: &Dispatcher,
+    waiting: Vec<Turn>,
+) -> Result<(), StoreError> {
+    for record in store.instances().await? {
+        // The dispatcher was started a moment ago and lives as long as its handle here.
+        let _ = dispatcher.restore(record).await;
+    }
+    for turn in waiting {
+        let events = store.turn_events(turn.id, 0).await?;
+        let live = LiveTurn::new(turn.id, turn.conversation_id);
+        live.publish(events);
+        let _ = dispatcher.recover(turn, live).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! The server: opens everything in the one order that is safe, serves, and closes it again.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use claude_comms_proto::v1::{
+    conversation_service_server::ConversationServiceServer,
+    diagnostics_service_server::DiagnosticsServiceServer, instance_service_server::InstanceServiceServer,
+};
+use claude_comms_store::{OpenError, RedbStore, Store, StoreError};
+use claude_comms_supervisor::Supervisor;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::Server as Transport;
+
+use crate::{
+    auth::{AuthLayer, Rule},
+    backend::Backend,
+    config::{AuthMode, BackendKind, Config, Listen},
+    dispatcher::{Dispatcher, Options},
+    grpc::{Context, ConversationHandlers, DiagnosticsHandlers, InstanceHandlers},
+    hub::EventHub,
+    listen::{self, Bound, ListenError},
+    recovery, token,
+};
+
+/// HTTP/2 windows: h2 polices unread small frames against half the connection's window (server/README.md, Decisions).
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// hyper's default of 200 makes the 201st subscription of a connection wait.
+const STREAMS_PER_CONNECTION: u32 = 10_000;
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long open calls may take to end once nothing runs any more.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
+
+/// A server that could not start. Nothing was left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// What was left from an earlier run could not be settled.
+    #[error("the turns of an earlier run could not be settled")]
+    Recovery(#[source] StoreError),
+    /// An endpoint.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The token.
+    #[error(transparent)]
+    Token(#[from] token::TokenError),
+    /// A scenario of the simulated backend that is not there.
+    #[error("simulated.scenario {path} cannot be read")]
+    Scenario {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A server that ended in another way than asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A listener failed.
+    #[error("an endpoint failed")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// A server that is ready: it accepts connections once it is run, and what came before waits in the listeners' queues.
+#[derive(Debug)]
+pub struct Server {
+    bound: Vec<Bound>,
+    endpoints: Arc<Vec<String>>,
+    warnings: Vec<String>,
+    context: Context,
+    token: Option<Arc<secrecy::SecretString>>,
+    drain_timeout: Duration,
+    tracker: TaskTracker,
+}
+
+impl Server {
+    /// Opens the store (which holds the data directory), settles what was left, binds the endpoints.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        if let Some(path) = &config.scenario {
+            std::fs::File::open(path)
+                .map_err(|source| StartError::Scenario { path: path.clone(), source })?;
+        }
+        let tracker = TaskTracker::new();
+        let data_dir = config.data_dir.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            RedbStore::open(&data_dir, claude_comms_store::Options::default())
+        });
+        let store: Arc<dyn Store> = Arc::new(opened.await.expect("opening does not panic")?);
+
+        let mut warnings = Vec::new();
+        let mut bound = Vec::new();
+        let mut endpoints = Vec::new();
+        for listen in &config.listen {
+            let (listener, endpoint) = listen::bind(listen).await?;
+            bound.push(listener);
+            endpoints.push(endpoint);
+        }
+        let token = token_of(&config, &mut warnings)?;
+
+        let instances_dir = config.data_dir.join("instances");
+        let mut options =
+            claude_comms_supervisor::Options::new(store.server().id.to_string(), &instances_dir);
+        options.reaper.clone_from(&config.own_binary);
+        let supervisor = Supervisor::new(options, tracker.clone());
+        let waiting =
+            recovery::settle(&store, &supervisor, &instances_dir).await.map_err(StartError::Recovery)?;
+
+        let hub = EventHub::default();
+        let backend = Backend::new(&config, supervisor, Arc::clone(&store));
+        if let Err(not_ready) = backend.ready().await {
+            warnings.push(format!("{not_ready}; turns are refused until then"));
+        }
+        if config.backend == BackendKind::Claude && !has_credentials(&config) {
+            warnings.push(
+                "neither ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN nor CLAUDE_CODE_OAUTH_TOKEN is set: turns will fail with NOT_LOGGED_IN"
+                    .to_owned(),
+            );
+        }
+        let options = Options {
+            max_instances: config.pool.max_instances,
+            max_queue: config.pool.max_queue,
+            idle_timeout: config.pool.idle_timeout,
+            max_attempts: config.max_attempts,
+            stop_grace: Duration::from_secs(30),
+        };
+        let dispatcher =
+            Dispatcher::start(options, Arc::clone(&store), backend.clone(), hub.clone(), tracker.clone());
+        recovery::take_up(&store, &dispatcher, waiting).await.map_err(StartError::Recovery)?;
+
+        let endpoints = Arc::new(endpoints);
+        let context = Context {
+            store,
+            dispatcher,
+            backend,
+            hub,
+            prompt_limit_bytes: config.prompt_limit_bytes,
+            turn_timeout: config.pool.turn_timeout,
+            max_queue: config.pool.max_queue,
+            max_instances: config.pool.max_instances,
+            endpoints: Arc::clone(&endpoints),
+            start_time: SystemTime::now(),
+        };
+        Ok(Self {
+            bound,
+            endpoints,
+            warnings,
+            context,
+            token,
+            drain_timeout: config.pool.drain_timeout,
+            tracker,
+        })
+    }
+
+    /// The endpoints as clients name them, with the real ports.
+    pub fn endpoints(&self) -> &[String] {
+        &self.endpoints
+    }
+
+    /// What the operator should know.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Serves until `shutdown`, then drains: no new turns, running ones may end, processes end, the store is closed.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
+        let close = CancellationToken::new();
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+        health.set_serving::<ConversationServiceServer<ConversationHandlers>>().await;
+        health.set_serving::<InstanceServiceServer<InstanceHandlers>>().await;
+        health.set_serving::<DiagnosticsServiceServer<DiagnosticsHandlers>>().await;
+
+        let mut serving = tokio::task::JoinSet::new();
+        let mut sockets = Vec::new();
+        for bound in self.bound {
+            let (rule, incoming) = match bound {
+                Bound::Unix(listener, socket) => {
+                    sockets.push(socket);
+                    (Rule::Owner(rustix::process::geteuid().as_raw()), Incoming::Unix(listener))
+                }
+                Bound::Tcp(listener) => {
+                    (self.token.clone().map_or(Rule::Open, Rule::Token), Incoming::Tcp(listener))
+                }
+            };
+            let router = router(rule, &self.context, health_service.clone());
+            let closed = close.clone().cancelled_owned();
+            serving.spawn(async move {
+                match incoming {
+                    Incoming::Unix(listener) => {
+                        router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), closed).await
+                    }
+                    Incoming::Tcp(listener) => {
+                        let incoming =
+                            tokio_stream::StreamExt::map(TcpListenerStream::new(listener), |stream| {
+                                // Without it a small answer waits 44 ms for the acknowledgement of the one before.
+                                stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+                            });
+                        router.serve_with_incoming_shutdown(incoming, closed).await
+                    }
+                }
+            });
+        }
+
+        let failed = tokio::select! {
+            () = shutdown => None,
+            Some(ended) = serving.join_next() => ended.ok().and_then(Result::err),
+        };
+        tracing::info!("draining");
+        health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        let _ = self.context.dispatcher.drain(self.drain_timeout).await;
+        close.cancel();
+        // Watchers of turns that stay queued have been sent away; a call that still hangs is cut.
+        let _ =
+            tokio::time::timeout(CLOSE_GRACE, async { while serving.join_next().await.is_some() {} }).await;
+        serving.shutdown().await;
+        let Context { store, dispatcher, .. } = self.context;
+        drop(dispatcher);
+        self.tracker.close();
+        if tokio::time::timeout(CLOSE_GRACE, self.tracker.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tracker.len(), "tasks were still running at the end");
+        }
+        store.close().await;
+        drop(sockets);
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+enum Incoming {
+    Unix(tokio::net::UnixListener),
+    Tcp(tokio::net::TcpListener),
+}
+
+type Router =
+    tonic::transport::server::Router<tower::layer::util::Stack<AuthLayer, tower::layer::util::Identity>>;
+
+fn router<H: tonic_health::pb::health_server::Health>(
+    rule: Rule,
+    context: &Context,
+    health: tonic_health::pb::health_server::HealthServer<H>,
+) -> Router {
+    // Room for the prompt and for what is round it.
+    let receive_bytes = context.prompt_limit_bytes.max(2 << 20) + (2 << 20);
+    let files = claude_comms_proto::FILE_DESCRIPTOR_SET;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(files)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Transport::builder()
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .layer(AuthLayer(rule))
+        .add_service(health)
+        .add_service(reflection().build_v1().expect("the descriptor set was written by build.rs"))
+        .add_service(reflection().build_v1alpha().expect("the descriptor set was written by build.rs"))
+        .add_service(
+            ConversationServiceServer::new(ConversationHandlers(context.clone()))
+                .max_decoding_message_size(receive_bytes),
+        )
+        .add_service(
+            InstanceServiceServer::new(InstanceHandlers(context.clone()))
+                .max_decoding_message_size(receive_bytes),
+        )
+        .add_service(DiagnosticsServiceServer::new(DiagnosticsHandlers(context.clone())))
+}
+
+fn token_of(
+    config: &Config,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Arc<secrecy::SecretString>>, token::TokenError> {
+    if !config.listen.iter().any(|listen| matches!(listen, Listen::Tcp(_))) {
+        return Ok(None);
+    }
+    match config.auth {
+        AuthMode::Token => token::load(&config.data_dir).map(|token| Some(Arc::new(token))),
+        AuthMode::None => {
+            warnings.push(
+                "auth.mode is none: every user and program of this machine may call this server".to_owned(),
+            );
+            Ok(None)
+        }
+    }
+}
+
+fn has_credentials(config: &Config) -> bool {
+    ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"]
+        .iter()
+        .any(|name| config.instance_environment.get(*name).is_some_and(|value| !value.is_empty()))
+}

@@ -1,0 +1,84 @@
+//! The bearer token of TCP endpoints: made once, kept in the data directory, readable by its owner alone.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+/// A token that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// It cannot be read or made.
+    #[error("token file {path} cannot be used")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// Others can read it.
+    #[error("token file {path} can be read by others (mode {mode:o}); run: chmod 600 {path}")]
+    Readable {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It holds nothing that could be a token.
+    #[error(
+        "token file {path} holds no token (at least 16 characters are needed); remove it and a new one is made"
+    )]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Reads the token of a data directory, making it at the first start.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn load(data_dir: &Path) -> Result<SecretString, TokenError> {
+    let path = data_dir.join("token");
+    let unusable = |source| TokenError::Unusable { path: path.clone(), source };
+    match fs::metadata(&path) {
+        Ok(meta) if meta.mode() & 0o077 != 0 => {
+            Err(TokenError::Readable { path: path.clone(), mode: meta.mode() & 0o777 })
+        }
+        Ok(_) => {
+            let token = fs::read_to_string(&path).map_err(unusable)?.trim().to_owned();
+            if token.len() < 16 { Err(TokenError::Empty { path }) } else { Ok(token.into()) }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // 244 random bits from the system.
+            let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .map_err(unusable)?;
+            writeln!(file, "{token}").and_then(|()| file.sync_all()).map_err(unusable)?;
+            Ok(token.into())
+        }
+        Err(source) => Err(unusable(source)),
+    }
+}
+
+/// Whether an `authorization` value carries the token. Takes the same time wherever they differ.
+pub fn matches(token: &SecretString, authorization: &[u8]) -> bool {
+    let expected = token.expose_secret().as_bytes();
+    let Some(given) =
+        authorization.strip_prefix(b"Bearer ").or_else(|| authorization.strip_prefix(b"bearer "))
+    else {
+        return false;
+    };
+    let differs = given.iter().zip(expected).fold(0_u8, |differs, (a, b)| differs | (a ^ b));
+    given.len() == expected.len() && differs == 0
+}

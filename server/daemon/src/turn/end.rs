@@ -1,0 +1,162 @@
+//! The end of a turn: what the backend said becomes the one terminal record.
+
+use claude_comms_model::{Failure, FailureReason, Timestamp, Transition, Turn, TurnId, Usage};
+use claude_comms_store::{FinishTurn, Lease as Claim, StoreError};
+use claude_comms_stream_json::turn::{FailureReason as Cli, Outcome, TurnEnd};
+use uuid::Uuid;
+
+use super::{TurnTask, store_failed};
+use crate::backend::chain;
+
+/// A terminal record before it is written.
+#[derive(Debug)]
+pub(super) struct End {
+    attempt: u32,
+    lease: Option<Claim>,
+    transition: Transition,
+    usage: Usage,
+    cost_usd: f64,
+    first_token_time: Option<Timestamp>,
+    in_context: bool,
+    session_id: Option<Uuid>,
+    last_assistant_uuid: Option<String>,
+}
+
+impl End {
+    /// A turn that no process has.
+    pub(super) fn unstarted(attempt: u32, transition: Transition) -> Self {
+        Self {
+            attempt,
+            lease: None,
+            transition,
+            usage: Usage::default(),
+            cost_usd: 0.0,
+            first_token_time: None,
+            in_context: false,
+            session_id: None,
+            last_assistant_uuid: None,
+        }
+    }
+
+    /// A turn that ended without the backend's word for it.
+    pub(super) fn cut(
+        turn: &Turn,
+        claim: Claim,
+        transition: Transition,
+        in_context: bool,
+        first_token_time: Option<Timestamp>,
+    ) -> Self {
+        Self { lease: Some(claim), first_token_time, in_context, ..Self::unstarted(turn.attempt, transition) }
+    }
+
+    /// A turn that the backend ended; `instead`: somebody had asked for its end. An answer that was already complete is
+    /// an answer all the same.
+    pub(super) fn answered(
+        turn: &Turn,
+        claim: Claim,
+        end: TurnEnd,
+        instead: Option<Transition>,
+        first_token_time: Option<Timestamp>,
+        streamed: impl FnOnce() -> String,
+    ) -> Self {
+        let usage = Usage {
+            input_tokens: end.usage.input_tokens,
+            output_tokens: end.usage.output_tokens,
+            cache_creation_input_tokens: end.usage.cache_creation_input_tokens,
+            cache_read_input_tokens: end.usage.cache_read_input_tokens,
+        };
+        let transition = match (end.outcome, instead) {
+            (Outcome::Answer { text }, _) => Transition::Complete { text },
+            (_, Some(instead)) => instead,
+            (Outcome::Failed { reason, message, .. }, None) => Transition::Fail {
+                failure: Failure::new(reason_of(reason), message),
+                partial_text: streamed(),
+            },
+            (Outcome::Aborted, None) => Transition::Fail {
+                failure: Failure::new(
+                    FailureReason::ExecutionError,
+                    "the backend gave up the turn by itself",
+                ),
+                partial_text: streamed(),
+            },
+        };
+        Self {
+            attempt: turn.attempt,
+            lease: Some(claim),
+            transition,
+            usage,
+            cost_usd: end.cost_usd,
+            first_token_time,
+            in_context: true,
+            session_id: Uuid::parse_str(&end.session_id).ok(),
+            last_assistant_uuid: end.last_assistant_uuid,
+        }
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    pub(super) fn cost_usd(&self) -> f64 {
+        self.cost_usd
+    }
+
+    fn into_finish(self, turn_id: TurnId) -> FinishTurn {
+        FinishTurn {
+            turn_id,
+            lease: self.lease,
+            attempt: self.attempt,
+            transition: self.transition,
+            usage: self.usage,
+            cost_usd: self.cost_usd,
+            first_token_time: self.first_token_time,
+            in_context: self.in_context,
+            session_id: self.session_id,
+            last_assistant_uuid: self.last_assistant_uuid,
+        }
+    }
+}
+
+fn reason_of(reason: Cli) -> FailureReason {
+    match reason {
+        Cli::ApiAuthentication => FailureReason::ApiAuthentication,
+        Cli::ApiPermission => FailureReason::ApiPermission,
+        Cli::ModelNotFound => FailureReason::ModelNotFound,
+        Cli::RateLimited => FailureReason::RateLimited,
+        Cli::ApiOverloaded => FailureReason::ApiOverloaded,
+        Cli::ApiServerError => FailureReason::ApiServerError,
+        Cli::PromptTooLong => FailureReason::PromptTooLong,
+        Cli::ApiInvalidRequest => FailureReason::ApiInvalidRequest,
+        Cli::ApiUnreachable => FailureReason::ApiUnreachable,
+        Cli::ApiTimeout => FailureReason::ApiTimeout,
+        Cli::NotLoggedIn => FailureReason::NotLoggedIn,
+        Cli::MaxTurns => FailureReason::MaxTurns,
+        Cli::BudgetExceeded => FailureReason::BudgetExceeded,
+        _ => FailureReason::ExecutionError,
+    }
+}
+
+impl TurnTask {
+    /// Writes the terminal record, then tells. A record that is already there is told as it is.
+    pub(super) async fn finish(&self, end: End) {
+        match self.store.finish_turn(end.into_finish(self.id)).await {
+            Ok(finished) => self.live.finish(finished.turn.into(), finished.event),
+            Err(StoreError::AlreadyTerminal(turn)) => {
+                let after = turn.last_sequence.saturating_sub(1);
+                match self
+                    .store
+                    .turn_events(turn.id, after)
+                    .await
+                    .map(|events| events.into_iter().next_back())
+                {
+                    Ok(Some(event)) => self.live.finish((*turn).into(), event),
+                    Ok(None) | Err(_) => self.live.detach("the turn has ended; ask for its record"),
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = chain(&error), turn.id = %self.id, "terminal record could not be written");
+                self.live.detach(store_failed(&error));
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One turn, from its acceptance to its one terminal record. Each turn is a task of its own; it drives an instance only
+//! while it holds its lease. Commit first, tell second.
+
+mod drive;
+mod end;
+
+use std::{sync::Arc, time::Duration};
+
+use claude_comms_model::{
+    CancelReason, Conversation, ConversationId, EventKind, Failure, FailureReason, InstanceId, Timestamp,
+    Transition, Turn, TurnId, TurnState,
+};
+use claude_comms_store::{AcceptOutcome, AcceptTurn, StartTurn, Store, StoreError};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use uuid::Uuid;
+
+use self::{drive::Drive, end::End};
+use crate::{
+    backend::{Backend, TakeUp, chain},
+    dispatcher::{Command, Lease, LeaseReport, NewTurn, Refused, Submitted},
+    hub::EventHub,
+    live::LiveTurn,
+};
+
+/// How a turn comes into this server's hands.
+#[derive(Debug)]
+pub(crate) enum Begin {
+    /// It is new.
+    Accept {
+        /// What was asked.
+        new: Box<NewTurn>,
+        /// Who asked.
+        reply: oneshot::Sender<Result<Submitted, Refused>>,
+    },
+    /// It was queued when the server was last stopped.
+    Recovered {
+        /// Its record.
+        turn: Box<Turn>,
+    },
+}
+
+impl Begin {
+    /// Its conversation, and the instance that must run it.
+    pub(crate) fn place(&self) -> (ConversationId, Option<InstanceId>) {
+        match self {
+            Self::Accept { new, .. } => (new.conversation.id, new.target),
+            Self::Recovered { turn } => (turn.conversation_id, turn.target_instance),
+        }
+    }
+}
+
+/// What a turn's task works with.
+pub(crate) struct TurnTask {
+    pub id: TurnId,
+    pub live: Arc<LiveTurn>,
+    pub store: Arc<dyn Store>,
+    pub backend: Backend,
+    pub hub: EventHub,
+    pub commands: mpsc::Sender<Command>,
+    pub granted: oneshot::Receiver<Result<Lease, Refused>>,
+    pub max_attempts: u32,
+}
+
+/// Drives the turn to its end and lets its conversation's next one run.
+pub(crate) async fn run(mut task: TurnTask, begin: Begin) {
+    let (conversation, _) = begin.place();
+    let commands = task.commands.clone();
+    let (hub, id, live) = (task.hub.clone(), task.id, Arc::clone(&task.live));
+    let lease = task.turn(begin).await;
+    // In this order: who does not find the turn in the hub finds its record; the instance is free before the next turn of
+    // the conversation looks for one.
+    live.detach("the turn is in other hands");
+    hub.remove(id);
+    if let Some((lease, report)) = lease {
+        lease.give_back(report).await;
+    }
+    let _ = commands.send(Command::TurnDone(id, conversation)).await;
+}
+
+type GivenBack = Option<(Lease, LeaseReport)>;
+
+impl TurnTask {
+    async fn turn(&mut self, begin: Begin) -> GivenBack {
+        let (turn, conversation, lease, started) = match begin {
+            Begin::Accept { new, reply } => match self.accept(*new, reply).await {
+                Ok(accepted) => accepted,
+                Err(lease) => return lease.map(|lease| (lease, LeaseReport::default())),
+            },
+            Begin::Recovered { turn } => match self.store.conversation(turn.conversation_id).await {
+                Ok(Some(conversation)) => (*turn, conversation, None, None),
+                Ok(None) | Err(_) => {
+                    tracing::error!(turn.id = %self.id, "a queued turn's conversation cannot be read");
+                    return None;
+                }
+            },
+        };
+        let deadline = deadline(&turn);
+        let lease = match lease {
+            Some(lease) => lease,
+            None => match self.wait_for_instance(deadline).await {
+                Ok(lease) => lease,
+                Err(Some(transition)) => {
+                    self.finish(End::unstarted(turn.attempt, transition)).await;
+                    return None;
+                }
+                // The server lets go of the turn; it stays queued in the store.
+                Err(None) => return None,
+            },
+        };
+        Drive::new(self, turn, conversation, lease, deadline).run(started).await
+    }
+
+    /// Makes the turn durable and answers who asked. With an idle process at hand, acceptance and start are one commit.
+    #[expect(clippy::type_complexity, reason = "the four parts are taken apart at once by the one caller")]
+    async fn accept(
+        &mut self,
+        new: NewTurn,
+        reply: oneshot::Sender<Result<Submitted, Refused>>,
+    ) -> Result<(Turn, Conversation, Option<Lease>, Option<(Uuid, claude_comms_store::Lease)>), Option<Lease>>
+    {
+        let lease = match self.granted.try_recv() {
+            Ok(Ok(lease)) => Some(lease),
+            Ok(Err(refused)) => {
+                let _ = reply.send(Err(refused));
+                return Err(None);
+            }
+            Err(_) => None,
+        };
+        let user_uuid = Uuid::new_v4();
+        let start = lease.as_ref().and_then(|lease| {
+            let running = lease.running.as_ref()?;
+            // A lost memory must be told before the turn starts: that takes the long way.
+            running.session_reset.is_none().then_some(StartTurn {
+                instance_id: lease.instance_id,
+                session_id: running.session_id,
+                user_uuid,
+            })
+        });
+        let accept = AcceptTurn {
+            turn_id: self.id,
+            conversation_id: new.conversation.id,
+            request_id: new.request_id,
+            payload_hash: new.payload_hash,
+            prompt: new.prompt,
+            timeout_micros: u64::try_from(new.timeout.as_micros()).unwrap_or(u64::MAX),
+            target_instance: new.target,
+            start,
+        };
+        match self.store.accept_turn(accept).await {
+            Ok(AcceptOutcome::Accepted(accepted)) => {
+                self.live.publish(accepted.events);
+                let started = accepted.lease.map(|claim| (user_uuid, claim));
+                let _ = reply.send(Ok(Submitted::Live(Arc::clone(&self.live))));
+                Ok((accepted.turn, new.conversation, lease, started))
+            }
+            Ok(AcceptOutcome::Same(turn)) => {
+                let known = match self.hub.get(turn.id) {
+                    Some(live) => Submitted::Live(live),
+                    // It ended between the store's look and ours, or long ago.
+                    None => match self.store.turn(turn.id).await {
+                        Ok(Some(now)) => Submitted::Ended(Box::new(now)),
+                        _ => Submitted::Ended(turn),
+                    },
+                };
+                let _ = reply.send(Ok(known));
+                Err(lease)
+            }
+            Ok(AcceptOutcome::OtherPayload(other)) => {
+                let _ = reply.send(Err(Refused::RequestIdReused(other)));
+                Err(lease)
+            }
+            Err(error) => {
+                let _ = reply.send(Err(Refused::Store(error)));
+                Err(lease)
+            }
+        }
+    }
+
+    /// Waits in the queue. `Err(Some)`: it ends there; `Err(None)`: the server shuts down.
+    async fn wait_for_instance(&mut self, deadline: Instant) -> Result<Lease, Option<Transition>> {
+        let mut cancel = self.live.cancel_requests();
+        let partial_text = String::new;
+        tokio::select! {
+            granted = &mut self.granted => match granted {
+                Ok(Ok(lease)) => Ok(lease),
+                Ok(Err(refused)) => Err(Some(Transition::Fail {
+                    failure: Failure::new(FailureReason::AllInstancesPinned, refused.to_string()),
+                    partial_text: partial_text(),
+                })),
+                Err(_) => Err(None),
+            },
+            why = requested(&mut cancel) => Err(Some(Transition::Cancel { failure: why, partial_text: partial_text() })),
+            () = tokio::time::sleep_until(deadline) => Err(Some(Transition::Fail {
+                failure: Failure::new(FailureReason::TurnTimeout, "its time was over before it could start"),
+                partial_text: partial_text(),
+            })),
+        }
+    }
+}
+
+/// Waits until somebody asks for the turn's end.
+async fn requested(
+    cancel: &mut tokio::sync::watch::Receiver<Option<Failure<CancelReason>>>,
+) -> Failure<CancelReason> {
+    let why = cancel.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+    match why {
+        Some(why) => why,
+        // The live turn is held by this task, so its sender cannot be gone.
+        None => std::future::pending().await,
+    }
+}
+
+/// When the turn's time is over, on the monotonic clock.
+fn deadline(turn: &Turn) -> Instant {
+    let now: Timestamp = std::time::SystemTime::now().into();
+    let left = turn.deadline().since(now).min(Duration::from_secs(366 * 24 * 3600));
+    Instant::now() + left
+}
+
+/// Whether a turn has ended, for who reads it from the store.
+pub(crate) fn has_ended(turn: &Turn) -> bool {
+    !matches!(turn.state, TurnState::Queued | TurnState::Running { .. })
+}
+
+/// The event for a text that is void.
+pub(crate) fn reset_event(reason: claude_comms_stream_json::turn::ResetReason) -> EventKind {
+    use claude_comms_model::ResetReason as R;
+    use claude_comms_stream_json::turn::ResetReason as Cli;
+    EventKind::TextReset {
+        reason: match reason {
+            Cli::Retry => R::Retry,
+            Cli::ToolUse => R::ToolUse,
+            Cli::Replaced => R::Replaced,
+        },
+    }
+}
+
+/// Which memory an attempt begins with.
+pub(crate) fn take_up(attempt: u32) -> TakeUp {
+    if attempt == 0 { TakeUp::Latest } else { TakeUp::BeforeLastPrompt }
+}
+
+/// Words for a store that failed under a running turn.
+pub(crate) fn store_failed(error: &StoreError) -> String {
+    format!("the turn could not be recorded: {}", chain(error))
+}
