@@ -320,40 +320,38 @@ pub struct TurnWatch {
 
 impl TurnWatch {
     fn take(&mut self, state: &State) -> Option<Result<Told, Detached>> {
-        loop {
-            let limit = match state.log.get(self.next) {
-                // Text that a later reset has voided is not shown any more.
-                Some(placed) if placed.resets == state.resets => placed.text_at,
-                Some(_) => 0,
-                None => state.text.len(),
+        let limit = match state.log.get(self.next) {
+            // Text that a later reset has voided is not shown any more.
+            Some(placed) if placed.resets == state.resets => placed.text_at,
+            Some(_) => 0,
+            None => state.text.len(),
+        };
+        if self.resets == state.resets && self.offset < limit {
+            return Some(Ok(self.take_text(&state.text[..limit])));
+        }
+        let Some(placed) = state.log.get(self.next) else {
+            return match &state.end {
+                End::Detached(why) => Some(Err(why.clone())),
+                End::Open | End::Ended(_) => None,
             };
-            if self.resets == state.resets && self.offset < limit {
-                return Some(Ok(self.take_text(&state.text[..limit])));
-            }
-            let Some(placed) = state.log.get(self.next) else {
-                return match &state.end {
-                    End::Detached(why) => Some(Err(why.clone())),
-                    End::Open | End::Ended(_) => None,
+        };
+        self.next += 1;
+        match &placed.entry {
+            Entry::Durable(event) => {
+                self.sequence = event.sequence;
+                if matches!(event.kind, EventKind::TextReset { .. }) {
+                    self.resets += 1;
+                    self.offset = 0;
+                }
+                let turn = match (&state.end, event.kind.is_terminal()) {
+                    (End::Ended(turn), true) => Some(Arc::clone(turn)),
+                    _ => None,
                 };
-            };
-            self.next += 1;
-            match &placed.entry {
-                Entry::Durable(event) => {
-                    self.sequence = event.sequence;
-                    if matches!(event.kind, EventKind::TextReset { .. }) {
-                        self.resets += 1;
-                        self.offset = 0;
-                    }
-                    let turn = match (&state.end, event.kind.is_terminal()) {
-                        (End::Ended(turn), true) => Some(Arc::clone(turn)),
-                        _ => None,
-                    };
-                    self.done = turn.is_some();
-                    return Some(Ok(Told::Durable { event: event.clone(), turn }));
-                }
-                Entry::Live(sequence, time, event) => {
-                    return Some(Ok(Told::Live { sequence: *sequence, time: *time, event: event.clone() }));
-                }
+                self.done = turn.is_some();
+                Some(Ok(Told::Durable { event: event.clone(), turn }))
+            }
+            Entry::Live(sequence, time, event) => {
+                Some(Ok(Told::Live { sequence: *sequence, time: *time, event: event.clone() }))
             }
         }
     }

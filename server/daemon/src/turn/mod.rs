@@ -114,7 +114,6 @@ impl TurnTask {
     }
 
     /// Makes the turn durable and answers who asked. With an idle process at hand, acceptance and start are one commit.
-    #[expect(clippy::type_complexity, reason = "the four parts are taken apart at once by the one caller")]
     async fn accept(
         &mut self,
         new: NewTurn,
