@@ -16,8 +16,7 @@ pub(crate) fn run() {
         process::exit(code.parse().expect("a number"));
     }
     if mode.contains("tree") {
-        let shape = ["then", "setsid", "then", "inner"].map(str::to_owned);
-        crate::spawn_descendant(&shape);
+        crate::spawn_tree().expect("the tree grows");
     }
     if mode.contains("deaf") {
         crate::ignore_signals();

@@ -4,7 +4,14 @@
 mod fake_cli;
 mod owner;
 
-use std::{env, process::Command, thread};
+use std::{
+    env,
+    fs::File,
+    io::{self, Read as _, Write as _},
+    os::fd::{AsFd as _, OwnedFd},
+    process::Command,
+    thread,
+};
 
 fn main() {
     let first = env::args().nth(1).unwrap_or_default();
@@ -24,19 +31,31 @@ fn descendant(arguments: Vec<String>) {
     if arguments.first().is_some_and(|argument| argument == "setsid") {
         rustix::process::setsid().expect("a fresh process leads no group");
     }
-    if let Some(then) = arguments.iter().position(|argument| argument == "then") {
-        spawn_descendant(&arguments[then + 1..]);
+    match arguments.iter().position(|argument| argument == "then") {
+        Some(then) => spawn_descendant(&arguments[then + 1..], io::stdin().as_fd().try_clone_to_owned()),
+        // The last one: stdin is the pipe on which the first waits for the whole tree.
+        None => {
+            io::stdin().as_fd().try_clone_to_owned().map(File::from).and_then(|mut up| up.write_all(b"up"))
+        }
     }
+    .expect("the tree grows");
     loop {
         thread::park();
     }
 }
 
-#[expect(clippy::zombie_processes, reason = "the reaper under test is who waits")]
-fn spawn_descendant(arguments: &[String]) {
+/// Starts a child, a grandchild that leaves the session, and a child of that; returns when all are there.
+fn spawn_tree() -> io::Result<()> {
+    let (mut complete, up) = io::pipe()?;
+    spawn_descendant(&["then", "setsid", "then", "inner"].map(str::to_owned), Ok(up.into()))?;
+    complete.read_exact(&mut [0; 2])
+}
+
+fn spawn_descendant(arguments: &[String], up: io::Result<OwnedFd>) -> io::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "a tree to be killed")]
     let mut command = Command::new("/proc/self/exe");
-    command.arg("descendant").args(arguments).spawn().expect("this program starts itself");
+    command.arg("descendant").args(arguments).stdin(up?).spawn()?;
+    Ok(())
 }
 
 fn ignore_signals() {

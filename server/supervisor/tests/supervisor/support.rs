@@ -5,6 +5,7 @@ use std::{
     fs,
     future::Future,
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -181,10 +182,12 @@ pub(crate) fn kill(pid: i32, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
-/// A file that can be executed.
+/// A file that can be executed. Written by another process: were it open for writing in this one, a
+/// child that another test starts just then would hold it open too, and executing it would fail.
 pub(crate) fn script(path: &Path, text: &str) {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(path).unwrap();
-    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "an ordinary child")]
+    let mut command = Command::new("/bin/sh");
+    let status =
+        command.args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""]).arg(path).arg(text).status();
+    assert!(status.unwrap().success());
 }

@@ -92,7 +92,14 @@ impl Owner {
         line.trim().parse().unwrap()
     }
 
-    fn kill(mut self) {
+    fn kill(self) {
+        drop(self);
+    }
+}
+
+/// Also when a test fails: an owner that lives on would keep its processes.
+impl Drop for Owner {
+    fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
