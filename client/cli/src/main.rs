@@ -1,2 +1,39 @@
-//! placeholder
-fn main() {}
+//! The `claude-comms` binary: the command line, and with `serve` and `demo` the server. Only this file, `serve` and
+//! `demo` know a server crate.
+
+mod args;
+mod commands;
+mod context;
+mod demo;
+mod exit;
+mod ids;
+mod output;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    // Before anything else, so that neither has threads, a runtime or a log: the two programs that the server starts.
+    let mut hidden = std::env::args_os().skip(1);
+    match hidden.next() {
+        Some(first) if first == "__reap" => claude_comms_supervisor::run_reaper(hidden),
+        Some(first) if first == "__simulate" => std::process::exit(claude_comms_simulator::run(hidden)),
+        _ => {}
+    }
+    let arguments = args::Arguments::parse();
+    let ui = match output::Ui::new(&arguments.global) {
+        Ok(ui) => ui,
+        Err(failure) => return failure.report(&output::Ui::plain()),
+    };
+    let ran = match arguments.command {
+        args::Command::Serve(serve) => serve::run(serve, &ui),
+        args::Command::Demo(demo) => demo::run(&demo, &ui),
+        command => commands::run(&arguments.global, command, &ui),
+    };
+    match ran {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(&ui),
+    }
+}

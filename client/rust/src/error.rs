@@ -183,7 +183,7 @@ impl Error {
         if let transport::Trouble::NotConnected(source) = transport::trouble(status) {
             if source.kind() == io::ErrorKind::PermissionDenied {
                 let message = format!("this user may not connect to {endpoint}");
-                return Self::PermissionDenied(Detail::local(
+                return Self::PermissionDenied(Detail::new(
                     Code::PermissionDenied,
                     "NOT_YOUR_SOCKET",
                     message,
@@ -239,8 +239,10 @@ impl Error {
 }
 
 impl Detail {
-    fn local(code: Code, reason: &str, message: String) -> Self {
-        Self { code, reason: reason.into(), message, metadata: BTreeMap::new(), retry_after: None }
+    /// What a server would have said; for the tests of those who handle errors.
+    pub fn new(code: Code, reason: impl Into<String>, message: impl Into<String>) -> Self {
+        let metadata = BTreeMap::new();
+        Self { code, reason: reason.into(), message: message.into(), metadata, retry_after: None }
     }
 }
 

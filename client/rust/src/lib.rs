@@ -45,4 +45,5 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use environment::{Environment, TokenError};
 pub use error::{Detail, Error, FieldViolation};
 pub use event::{Answer, TurnEvent, TurnUpdate};
+pub use tonic::Code;
 pub use turn_stream::TurnStream;

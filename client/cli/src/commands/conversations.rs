@@ -1,0 +1,105 @@
+//! Conversations: create, list, show, continue.
+
+use claude_comms_client::v1;
+
+use super::{PAGE_SIZE, pages, stream, turns};
+use crate::{
+    args::{CreateConversation, Format, Prompt},
+    context::Context,
+    exit::{Exit, Failure},
+    ids,
+    output::{Tone, View as _, duration, printable, short_id, span, state, views},
+};
+
+pub(super) async fn create(context: &mut Context<'_>, create: CreateConversation) -> Result<Exit, Failure> {
+    let request = v1::CreateConversationRequest {
+        title: create.title.unwrap_or_default(),
+        system_prompt: create.system_prompt.unwrap_or_default(),
+        model: create.model.unwrap_or_default(),
+        labels: create.labels.into_iter().collect(),
+    };
+    let conversation = context.patience.wait(context.client.create_conversation(request)).await?;
+    context.ui.resource(&conversation)?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let conversations = pages(async |page_token| {
+        let request = v1::ListConversationsRequest { page_size: PAGE_SIZE, page_token, ..Default::default() };
+        let page = context.patience.wait(context.client.list_conversations(request)).await?;
+        Ok((page.conversations, page.next_page_token))
+    })
+    .await?;
+    let list = v1::ListConversationsResponse { conversations, next_page_token: String::new() };
+    context.ui.list(&list, || views::conversations(&list.conversations))?;
+    if list.conversations.is_empty() {
+        context.ui.note("no conversation yet; make one with: claude-comms create-conversation");
+    }
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn show(context: &mut Context<'_>, text: &str) -> Result<Exit, Failure> {
+    let id = ids::conversation(context, text).await?;
+    let conversation = context.patience.wait(context.client.get_conversation(id)).await?;
+    if context.ui.format != Format::Table {
+        context.ui.resource(&conversation)?;
+        return Ok(Exit::Done);
+    }
+    let filter = v1::ListTurnsRequest { conversation_id: conversation.id.clone(), ..Default::default() };
+    let turns = turns::all(context, filter).await?;
+    context.ui.write(&conversation.details().render(context.ui.out()))?;
+    for turn in turns {
+        // Lists cut long texts; to read a conversation is to read all of it.
+        let turn = if turn.truncated_fields.is_empty() {
+            turn
+        } else {
+            context.patience.wait(context.client.get_turn(turn.id)).await?
+        };
+        context.ui.write(&reading(context, &turn))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A turn as one reads it: the question behind a bar, then the answer.
+fn reading(context: &Context<'_>, turn: &v1::Turn) -> String {
+    let paint = context.ui.out();
+    let took = span(turn.create_time.as_ref(), turn.end_time.as_ref())
+        .map_or_else(String::new, |took| format!(" in {}", duration(took)));
+    let state = state(turn.state().as_str_name());
+    let head = format!("── turn {} {state}{took}", short_id(&turn.id));
+    let mut lines = vec![String::new(), paint.paint(Tone::Faint, &head)];
+    lines.extend(printable(&turn.prompt).lines().map(|line| paint.paint(Tone::Strong, &format!("> {line}"))));
+    if let Some(failure) = &turn.failure {
+        let failure = printable(&format!("{}: {}", failure.reason, failure.message));
+        lines.extend([String::new(), paint.paint(Tone::Bad, &failure)]);
+    }
+    if !turn.text.is_empty() {
+        lines.extend([String::new(), printable(turn.text.trim_end_matches('\n'))]);
+    }
+    let cut = |field: &String| paint.paint(Tone::Faint, &format!("({field} is longer than shown here)"));
+    lines.extend(turn.truncated_fields.iter().map(cut));
+    lines.join("\n") + "\n"
+}
+
+pub(super) async fn continue_with(
+    context: &mut Context<'_>,
+    text: &str,
+    prompt: Prompt,
+) -> Result<Exit, Failure> {
+    let conversation_id = ids::conversation(context, text).await?;
+    let request_id = prompt.request_id.map(|id| id.to_string()).unwrap_or_default();
+    let timeout = stream::turn_timeout(&prompt)?;
+    if prompt.background {
+        let request = v1::SubmitMessageRequest {
+            conversation_id,
+            prompt: prompt.text,
+            request_id,
+            timeout,
+            instance_id: String::new(),
+        };
+        return stream::submit(context, request).await;
+    }
+    let request = v1::SendMessageRequest { conversation_id, prompt: prompt.text, request_id, timeout };
+    let client = context.client.clone();
+    stream::follow(context, client.send_message(request)).await
+}

@@ -1,0 +1,258 @@
+//! Which facts of a resource people see, and in which order.
+
+use std::time::SystemTime;
+
+use claude_comms_client::v1;
+
+use super::{
+    Column, Details, Table,
+    human::{ago, bytes, cost, duration, short_id, span, state, time, tokens},
+};
+
+/// A resource that people can read.
+pub(crate) trait View {
+    /// Its facts.
+    fn details(&self) -> Details;
+}
+
+impl View for v1::Instance {
+    fn details(&self) -> Details {
+        let mut details = Details::default()
+            .fact("id", &self.id)
+            .fact("name", &self.name)
+            .state("state", state(self.state().as_str_name()))
+            .fact("backend", &self.backend)
+            .fact("model", &self.model)
+            .fact("conversation", &self.conversation_id)
+            .fact("process", count(self.process_id))
+            .fact("generation", count(self.process_generation))
+            .fact("pinned", if self.pinned { "yes" } else { "no" })
+            .fact("turns", self.turn_count.to_string())
+            .fact("tokens", tokens(self.usage.as_ref()))
+            .fact("cost", cost(self.cost_usd))
+            .fact("memory", memory(self.memory_bytes))
+            .fact("created", time(self.create_time.as_ref()))
+            .fact("last active", time(self.last_active_time.as_ref()));
+        if let Some(exit) = &self.exit {
+            details = details
+                .fact(
+                    "last exit",
+                    format!("{} (code {}) {}", exit.reason, exit.code, time(exit.time.as_ref())),
+                )
+                .block("standard error", &exit.stderr);
+        }
+        details
+    }
+}
+
+impl View for v1::Conversation {
+    fn details(&self) -> Details {
+        let mut labels: Vec<_> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        labels.sort();
+        Details::default()
+            .fact("id", &self.id)
+            .fact("title", &self.title)
+            .state("state", state(self.state().as_str_name()))
+            .fact("model", &self.model)
+            .fact("labels", labels.join(" "))
+            .fact("turns", self.turn_count.to_string())
+            .fact("tokens", tokens(self.usage.as_ref()))
+            .fact("cost", cost(self.cost_usd))
+            .fact("created", time(self.create_time.as_ref()))
+            .fact("updated", time(self.update_time.as_ref()))
+            .block("system prompt", &self.system_prompt)
+    }
+}
+
+impl View for v1::Turn {
+    fn details(&self) -> Details {
+        let (create, start, end) =
+            (self.create_time.as_ref(), self.start_time.as_ref(), self.end_time.as_ref());
+        let text = |span: Option<std::time::Duration>| span.map(duration).unwrap_or_default();
+        let mut details = Details::default()
+            .fact("id", &self.id)
+            .fact("conversation", &self.conversation_id)
+            .state("state", state(self.state().as_str_name()));
+        if let Some(failure) = &self.failure {
+            details = details.fact("reason", &failure.reason).fact("message", &failure.message);
+        }
+        details
+            .fact("instance", &self.instance_id)
+            .fact("attempt", count(self.attempt))
+            .fact("in context", if self.in_context { "yes" } else { "no" })
+            .fact("tokens", tokens(self.usage.as_ref()))
+            .fact("cost", cost(self.cost_usd))
+            .fact("request", &self.request_id)
+            .fact("created", time(create))
+            .fact("queued for", text(span(create, start)))
+            .fact("first token", text(span(start, self.first_token_time.as_ref())))
+            .fact("took", text(span(create, end)))
+            .fact("cut here", self.truncated_fields.join(" "))
+            .block("prompt", &self.prompt)
+            .block("text", &self.text)
+            .block("partial text", &self.partial_text)
+    }
+}
+
+impl View for v1::ServerInfo {
+    fn details(&self) -> Details {
+        let now = SystemTime::now();
+        Details::default()
+            .state("server", if self.draining { "draining" } else { "serving" })
+            .fact("version", &self.version)
+            .fact("backend", format!("{} {}", self.backend, self.backend_version))
+            .fact("endpoints", self.endpoints.join(" "))
+            .fact(
+                "started",
+                format!("{} ({})", time(self.start_time.as_ref()), ago(self.start_time.as_ref(), now)),
+            )
+            .fact("process", format!("{}, {}", self.process_id, bytes(self.memory_bytes)))
+            .fact("instances", format!("{} of {}", self.instances, self.max_instances))
+            .fact("running turns", self.running_turns.to_string())
+            .fact("queued turns", format!("{} of {}", self.queued_turns, self.max_queue))
+            .fact("conversations", self.conversations.to_string())
+            .fact("turns", self.turns.to_string())
+            .fact("prompt limit", bytes(self.prompt_limit_bytes))
+            .fact(
+                "turn time-out",
+                self.turn_timeout
+                    .and_then(|d| std::time::Duration::try_from(d).ok())
+                    .map(duration)
+                    .unwrap_or_default(),
+            )
+            .fact("server id", format!("{}, start {}", self.server_id, self.incarnation))
+            .fact("store schema", self.store_schema_version.to_string())
+    }
+}
+
+/// The table of instances.
+pub(crate) fn instances(instances: &[v1::Instance]) -> Table {
+    let now = SystemTime::now();
+    let mut table = Table::new(&[
+        Column::new("ID"),
+        Column::new("NAME").flexible().droppable(1),
+        Column::new("STATE").painted(),
+        Column::new("BACKEND").droppable(5),
+        Column::new("CONVERSATION").droppable(4),
+        Column::new("TURNS").right().droppable(3),
+        Column::new("MEMORY").right().droppable(6),
+        Column::new("COST").right().droppable(7),
+        Column::new("LAST ACTIVE").droppable(2),
+    ]);
+    for instance in instances {
+        table.row([
+            short_id(&instance.id).into(),
+            or_dash(&instance.name),
+            state(instance.state().as_str_name()).into(),
+            instance.backend.clone(),
+            or_dash(short_id(&instance.conversation_id)),
+            instance.turn_count.to_string(),
+            or_dash(&memory(instance.memory_bytes)),
+            cost(instance.cost_usd),
+            ago(instance.last_active_time.as_ref(), now),
+        ]);
+    }
+    table
+}
+
+/// The table of conversations.
+pub(crate) fn conversations(conversations: &[v1::Conversation]) -> Table {
+    let now = SystemTime::now();
+    let mut table = Table::new(&[
+        Column::new("ID"),
+        Column::new("STATE").painted().droppable(2),
+        Column::new("TURNS").right().droppable(1),
+        Column::new("TOKENS").right().droppable(5),
+        Column::new("COST").right().droppable(4),
+        Column::new("UPDATED").droppable(3),
+        Column::new("TITLE").flexible(),
+    ]);
+    for conversation in conversations {
+        table.row([
+            short_id(&conversation.id).into(),
+            state(conversation.state().as_str_name()).into(),
+            conversation.turn_count.to_string(),
+            tokens(conversation.usage.as_ref()),
+            cost(conversation.cost_usd),
+            ago(conversation.update_time.as_ref(), now),
+            or_dash(&conversation.title),
+        ]);
+    }
+    table
+}
+
+/// The table of turns.
+pub(crate) fn turns(turns: &[v1::Turn]) -> Table {
+    let now = SystemTime::now();
+    let mut table = Table::new(&[
+        Column::new("ID"),
+        Column::new("CONVERSATION").droppable(4),
+        Column::new("STATE").painted(),
+        Column::new("CREATED").droppable(2),
+        Column::new("TOOK").right().droppable(3),
+        Column::new("TOKENS").right().droppable(6),
+        Column::new("COST").right().droppable(5),
+        Column::new("PROMPT").flexible().droppable(1),
+    ]);
+    for turn in turns {
+        let took = span(turn.create_time.as_ref(), turn.end_time.as_ref());
+        table.row([
+            short_id(&turn.id).into(),
+            short_id(&turn.conversation_id).into(),
+            state(turn.state().as_str_name()).into(),
+            ago(turn.create_time.as_ref(), now),
+            took.map_or_else(|| "-".into(), duration),
+            tokens(turn.usage.as_ref()),
+            cost(turn.cost_usd),
+            turn.prompt.clone(),
+        ]);
+    }
+    table
+}
+
+fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-".into() } else { text.into() }
+}
+
+fn count(number: u32) -> String {
+    if number == 0 { String::new() } else { number.to_string() }
+}
+
+fn memory(amount: u64) -> String {
+    if amount == 0 { String::new() } else { bytes(amount) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Paint, *};
+
+    #[test]
+    fn a_failed_turn_says_why() {
+        let time = |seconds: i64| Some(prost_types::Timestamp { seconds: 1_795_348_800 + seconds, nanos: 0 });
+        let turn = v1::Turn {
+            id: "019ab000-0000-7000-8000-00000000abcd".into(),
+            conversation_id: "019ab000-0000-7000-8000-0000000000c0".into(),
+            state: v1::TurnState::Failed.into(),
+            prompt: "Why?\nAnd how?".into(),
+            failure: Some(v1::TurnFailure {
+                reason: "API_OVERLOADED".into(),
+                message: "529 overloaded".into(),
+            }),
+            partial_text: "Because".into(),
+            attempt: 1,
+            in_context: true,
+            create_time: time(0),
+            start_time: time(2),
+            end_time: time(9),
+            ..Default::default()
+        };
+        insta::assert_snapshot!(turn.details().render(Paint::Plain));
+    }
+
+    #[test]
+    fn empty_lists_still_have_their_header() {
+        for table in [instances(&[]), conversations(&[]), turns(&[])] {
+            assert_eq!(table.render(Paint::Plain, None).lines().count(), 1);
+        }
+    }
+}
