@@ -9,7 +9,8 @@ use claude_comms_stream_json::turn::TurnReader;
 use uuid::Uuid;
 
 const LINES: &str = include_str!("../tests/recorded/plain_turn.jsonl");
-const ROUNDS: u32 = 100_000;
+const RUNS: u32 = 2000;
+const CALLS: u32 = 200;
 
 fn main() {
     println!("{:<16}{:>7}{:>10}{:>10}{:>10}", "line", "bytes", "ns", "ns folded", "ns Value");
@@ -20,16 +21,16 @@ fn main() {
         ("result", r#""type":"result""#),
     ] {
         let line = LINES.lines().find(|line| line.contains(mark)).expect("the recording holds one of each");
-        let parse = median(|| {
+        let parse = least(|| {
             black_box(output::parse(black_box(line)).is_ok());
         });
-        let value = median(|| {
+        let value = least(|| {
             black_box(serde_json::from_str::<serde_json::Value>(black_box(line)).is_ok());
         });
         let mut reader = TurnReader::new();
         let mut updates = Vec::new();
         let mut read = 0;
-        let folded = median(|| {
+        let folded = least(|| {
             // A turn of 1000 lines, in wakes of 10.
             if read % 1000 == 0 {
                 reader.begin(Uuid::nil());
@@ -46,17 +47,14 @@ fn main() {
     }
 }
 
-/// Median of 7 runs, in nanoseconds per call.
-fn median(mut call: impl FnMut()) -> u128 {
-    let mut runs: Vec<u128> = (0..7)
-        .map(|_| {
-            let start = Instant::now();
-            for _ in 0..ROUNDS {
-                call();
-            }
-            start.elapsed().as_nanos() / u128::from(ROUNDS)
-        })
-        .collect();
-    runs.sort_unstable();
-    runs[3]
+/// Nanoseconds per call in the least disturbed of many short runs: wall time of a shared machine is noise above that.
+fn least(mut call: impl FnMut()) -> u128 {
+    let run = |_| {
+        let start = Instant::now();
+        for _ in 0..CALLS {
+            call();
+        }
+        start.elapsed().as_nanos() / u128::from(CALLS)
+    };
+    (0..RUNS).map(run).min().expect("there are runs")
 }
