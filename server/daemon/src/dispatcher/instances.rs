@@ -238,12 +238,8 @@ impl DispatcherTask {
             self.cancel_running(id);
         }
         self.begin_stop(id);
-        let grace = self.options.stop_grace;
-        if !now && let Some(commands) = self.commands() {
-            self.tracker.spawn(async move {
-                tokio::time::sleep(grace).await;
-                let _ = commands.send(Command::StopGraceOver(id)).await;
-            });
+        if !now {
+            self.later(self.options.stop_grace, Command::StopGraceOver(id));
         }
     }
 

@@ -9,7 +9,10 @@ use claude_comms_model::{
     CancelReason, ConversationId, Instance, InstanceId, Timestamp, Turn, TurnId, instance::InstanceEvent,
 };
 use claude_comms_store::Store;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -41,6 +44,8 @@ pub(super) struct DispatcherTask {
     /// Who waits for an instance's end.
     pub(super) stopping: Vec<(InstanceId, Reply<super::InstanceView>)>,
     draining: Option<oneshot::Sender<()>>,
+    /// Messages to itself that come later; gone with the task.
+    timers: JoinSet<()>,
 }
 
 impl DispatcherTask {
@@ -65,6 +70,7 @@ impl DispatcherTask {
             starting: Vec::new(),
             stopping: Vec::new(),
             draining: None,
+            timers: JoinSet::new(),
         }
     }
 
@@ -124,6 +130,18 @@ impl DispatcherTask {
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.is_some()
+    }
+
+    /// Tells the task something after a while. The timer holds no strong sender, so that it keeps nothing alive.
+    pub(super) fn later(&mut self, after: Duration, command: Command) {
+        while self.timers.try_join_next().is_some() {}
+        let commands = self.commands.clone();
+        self.timers.spawn(async move {
+            tokio::time::sleep(after).await;
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.send(command).await;
+            }
+        });
     }
 
     fn submit(&mut self, new: NewTurn, reply: Reply<super::Submitted>) {
@@ -290,12 +308,7 @@ impl DispatcherTask {
     }
 
     fn drain(&mut self, grace: Duration, reply: oneshot::Sender<()>) {
-        if let Some(commands) = self.commands() {
-            self.tracker.spawn(async move {
-                tokio::time::sleep(grace).await;
-                let _ = commands.send(Command::DrainGraceOver).await;
-            });
-        }
+        self.later(grace, Command::DrainGraceOver);
         self.draining = Some(reply);
         for slot in self.lines.slots.values().filter(|slot| slot.grant.is_some()) {
             slot.live.detach("the server is shutting down; the turn stays queued and runs after its restart");
