@@ -23,7 +23,9 @@ fn main() -> ExitCode {
         _ => {}
     }
     let arguments = args::Arguments::parse();
-    let ui = match output::Ui::new(&arguments.global) {
+    // CLAUDE_COMMS_OUTPUT is the clients'; the server takes no notice of it.
+    let server = matches!(arguments.command, args::Command::Serve(_));
+    let ui = match output::Ui::new(&arguments.global, server) {
         Ok(ui) => ui,
         Err(failure) => return failure.report(&output::Ui::plain()),
     };

@@ -103,6 +103,8 @@ struct Screen<'a> {
     ui: &'a Ui,
     /// Text that is held back because standard output cannot be taken back.
     held: String,
+    /// Text that may yet be reset was shown or is held.
+    has_text: bool,
     /// The cursor is within a line.
     within_line: bool,
     queued: bool,
@@ -110,7 +112,7 @@ struct Screen<'a> {
 
 impl<'a> Screen<'a> {
     fn new(ui: &'a Ui) -> Self {
-        Self { ui, held: String::new(), within_line: false, queued: false }
+        Self { ui, held: String::new(), has_text: false, within_line: false, queued: false }
     }
 
     /// Shows an event; returns the terminal record after the last one.
@@ -165,6 +167,7 @@ impl<'a> Screen<'a> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.has_text = true;
         if !self.ui.live {
             self.held.push_str(text);
             return Ok(());
@@ -174,9 +177,8 @@ impl<'a> Screen<'a> {
     }
 
     fn reset(&mut self, reason: &str) {
-        let shown = self.within_line || !self.held.is_empty();
         self.held.clear();
-        if shown {
+        if std::mem::take(&mut self.has_text) {
             self.note(match reason {
                 "tool_use" => "(that was not the answer yet)",
                 "replaced" => "(the answer is another one)",

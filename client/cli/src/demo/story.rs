@@ -24,10 +24,10 @@ pub(super) async fn tell(context: &mut Context<'_>, demo: &Demo) -> Result<Exit,
     let paint = ui.out();
     let who = match demo.backend.as_str() {
         "claude" => "It asks the real Claude, which may cost a little.",
-        _ => "Claude is simulated: no model, no key, no network. With --backend claude it is the real one.",
+        _ => "Claude is simulated: no model, no key, no network; --backend claude takes the real one.",
     };
     ui.write(&format!(
-        "{}\nA server of its own with temporary data. {who}\n",
+        "{}\nA server of its own, with temporary data.\n{who}\n",
         paint.paint(Tone::Strong, "claude-comms demo")
     ))?;
 

@@ -76,11 +76,16 @@ impl Paint {
 }
 
 impl Ui {
-    /// The flags win over the environment.
-    pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
+    /// The flags win over the environment, which a server does not look at.
+    pub(crate) fn new(global: &Global, server: bool) -> Result<Self, Failure> {
         let live = io::stdout().is_terminal();
+        let format = match global.output {
+            Some(format) => format,
+            None if server => Format::Table,
+            None => format_of_environment()?,
+        };
         Ok(Self {
-            format: global.output.map_or_else(format_of_environment, Ok)?,
+            format,
             quiet: global.quiet,
             verbose: global.verbose,
             live,

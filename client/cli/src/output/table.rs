@@ -122,6 +122,8 @@ impl Table {
     fn grid(&self, paint: Paint, shown: &[usize]) -> Grid {
         let mut grid = Grid::new();
         grid.load_style(comfy_table::presets::NOTHING).set_truncation_indicator("…");
+        // No cell has it: texts are cut where the space ends, not at a word.
+        grid.set_delimiter('\u{1}');
         grid.set_header(shown.iter().map(|&index| self.columns[index].name));
         for cells in &self.rows {
             let mut row = Row::from(shown.iter().map(|&index| {
@@ -155,7 +157,7 @@ fn painted(line: &str, paint: Paint) -> String {
 }
 
 /// The colour of a state.
-pub(super) fn tone(state: &str) -> Tone {
+pub(crate) fn tone(state: &str) -> Tone {
     match state {
         "COMPLETED" | "IDLE" | "ACTIVE" | "serving" => Tone::Good,
         "QUEUED" | "RUNNING" | "BUSY" | "STARTING" | "STOPPING" | "PAUSED" | "draining" => Tone::Busy,

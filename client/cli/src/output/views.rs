@@ -68,7 +68,10 @@ impl View for v1::Turn {
     fn details(&self) -> Details {
         let (create, start, end) =
             (self.create_time.as_ref(), self.start_time.as_ref(), self.end_time.as_ref());
-        let text = |span: Option<std::time::Duration>| span.map(duration).unwrap_or_default();
+        let text = |span: Option<std::time::Duration>| {
+            // A wait below a millisecond was none.
+            span.filter(|span| span.as_millis() > 0).map(duration).unwrap_or_default()
+        };
         let mut details = Details::default()
             .fact("id", &self.id)
             .fact("conversation", &self.conversation_id)

@@ -182,3 +182,29 @@ async fn a_server_that_stays_away_is_given_up_with_the_turns_id() {
     assert!(matches!(*source, Error::NoServer { .. }), "{source:?}");
     assert!(stream.next().await.is_none());
 }
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_does_not_end_its_neighbours() {
+    // One token a message: h2 charges unread small frames to the whole connection and ends it when they are too many.
+    const TOKENS: usize = 40_000;
+    let mut script = vec![Step::Started];
+    script.extend(std::iter::repeat_n(Step::Text("x"), TOKENS));
+    script.push(Step::Completed);
+    let rig = Rig::start(&script);
+    let stalled = rig.client.send_message(request()).await.expect("accepted");
+    for _ in 0..2 {
+        let neighbour = rig.client.send_message(request()).await.expect("accepted");
+        assert_eq!(neighbour.collect().await.expect("answer").text.len(), TOKENS);
+    }
+    assert_eq!(stalled.collect().await.expect("answer").text.len(), TOKENS);
+    assert_eq!(rig.calls("watch_turn"), 0, "no connection was lost");
+}
+
+/// Streams and clients go into tasks.
+#[test]
+fn client_and_stream_may_go_to_another_thread() {
+    fn check<T: Send + 'static>() {}
+    check::<TurnStream>();
+    check::<Client>();
+    check::<Error>();
+}
