@@ -60,14 +60,21 @@ pub(crate) fn open(data_dir: &Path, options: &Options) -> Result<Parts, OpenErro
     let directory = DataDirectory::claim(data_dir)?;
     let path = directory.store();
     let unusable = |source| OpenError::Unusable { path: path.clone(), source };
+    let folder = directory.transcripts();
+    match directory::check(&folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(OpenError::Unusable { path: folder, source });
+        }
+        _ => {}
+    }
     if probe(&path, options.cache_bytes)? == Found::Nothing {
         create(&directory).map_err(|error| probe::refused(&path, error))?;
     }
     let database = catch_unwind(AssertUnwindSafe(|| open_file(&path, options.cache_bytes)))
         .map_err(|_| unusable(io::Error::other("redb gave up on it")))?
         .map_err(|error| probe::refused(&path, error))?;
-    let transcripts = Transcripts::open(directory.transcripts())
-        .map_err(|source| OpenError::Unusable { path: directory.transcripts(), source })?;
+    let transcripts =
+        Transcripts::open(folder.clone()).map_err(|source| OpenError::Unusable { path: folder, source })?;
     let scene = prepare(&database, options, &transcripts).map_err(|error| probe::refused(&path, error))?;
     Ok(Parts { opened: Opened { database, _directory: directory }, transcripts, scene })
 }

@@ -37,3 +37,8 @@ pub(crate) fn decode<T: DeserializeOwned>(what: &'static str, row: &[u8]) -> Res
     serde_json::from_slice(row)
         .map_err(|error| StoreError::Corrupt(format!("a {what} cannot be read: {error}")))
 }
+
+/// A cost as a row can hold it: JSON has no infinities, and one would make the record unreadable for good.
+pub(crate) fn storable(cost_usd: f64) -> f64 {
+    if cost_usd.is_finite() { cost_usd } else { 0.0 }
+}

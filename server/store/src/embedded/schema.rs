@@ -132,3 +132,55 @@ fn number<N: std::str::FromStr>(
         text.value().parse().map_err(|_| redb::Error::Corrupted(format!("its {key} is no number")))?;
     Ok(Some(number))
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::{Builder, backends::InMemoryBackend};
+
+    use super::*;
+
+    const ADDED: TableDefinition<'_, &str, u64> = TableDefinition::new("added");
+
+    fn add(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut added = transaction.open_table(ADDED)?;
+        let before = added.get("count")?.map_or(0, |count| count.value());
+        added.insert("count", before + 1)?;
+        Ok(())
+    }
+
+    fn fail(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        add(transaction)?;
+        Err(redb::Error::Corrupted("the step found nonsense".to_owned()))
+    }
+
+    fn count(database: &Database) -> u64 {
+        let added = database.begin_read().unwrap().open_table(ADDED).unwrap();
+        added.get("count").unwrap().unwrap().value()
+    }
+
+    fn at(database: &Database) -> Option<u32> {
+        version(&database.begin_read().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn each_migration_runs_once_and_whole() {
+        let database = Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
+        found(&database, ServerId(Uuid::nil())).unwrap();
+        assert_eq!(at(&database), Some(0));
+        migrate(&database, MIGRATIONS).unwrap();
+        assert_eq!(at(&database), Some(VERSION));
+        check_tables(&database.begin_read().unwrap()).unwrap();
+
+        let longer = [create_tables, add, add, fail, add];
+        migrate(&database, &longer).unwrap_err();
+        // The steps before the failed one are kept, of the failed one nothing.
+        assert_eq!((at(&database), count(&database)), (Some(3), 2));
+        migrate(&database, &[create_tables, add, add, add]).unwrap();
+        migrate(&database, &[create_tables, add, add, add]).unwrap();
+        assert_eq!((at(&database), count(&database)), (Some(4), 3));
+        // An older program's list is shorter: nothing happens.
+        migrate(&database, MIGRATIONS).unwrap();
+        assert_eq!(at(&database), Some(4));
+        check_tables(&database.begin_read().unwrap()).unwrap();
+    }
+}

@@ -250,7 +250,7 @@ impl Store for RedbStore {
     }
 
     async fn put_instance(&self, instance: Instance) -> Result<(), StoreError> {
-        self.write(move |tables| tables.put_instance(&instance)).await
+        self.write(|tables| tables.put_instance(instance)).await
     }
 
     async fn instances(&self) -> Result<Vec<Instance>, StoreError> {

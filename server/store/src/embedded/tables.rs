@@ -223,9 +223,10 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    pub(crate) fn put_instance(&mut self, instance: &Instance) -> Result<(), Fault> {
+    pub(crate) fn put_instance(&mut self, mut instance: Instance) -> Result<(), Fault> {
         self.wrote = true;
-        rows::encode(instance, self.buffer);
+        instance.cost_usd = rows::storable(instance.cost_usd);
+        rows::encode(&instance, self.buffer);
         let key = (instance.server_id.0.as_u128(), instance.id.0.as_u128());
         self.instances.insert(key, self.buffer.as_slice()).or_broken()?;
         Ok(())

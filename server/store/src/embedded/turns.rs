@@ -5,7 +5,10 @@ use claude_comms_model::{
     TurnStateKind, Usage,
 };
 
-use super::tables::{Fault, Tables};
+use super::{
+    rows,
+    tables::{Fault, Tables},
+};
 use crate::{
     AcceptOutcome, AcceptTurn, Accepted, FinishTurn, Finished, Lease, ServerIdentity, StartTurn, Started,
     StoreError,
@@ -119,12 +122,12 @@ pub(crate) fn finish(tables: &mut Tables<'_>, finish: FinishTurn) -> Result<Fini
     let now = tables.now();
     let event = event(&mut conversation, &mut turn, now, kind);
     turn.usage = finish.usage;
-    turn.cost_usd = storable(finish.cost_usd);
+    turn.cost_usd = rows::storable(finish.cost_usd);
     turn.first_token_time = finish.first_token_time;
     turn.in_context = finish.in_context;
     turn.end_time = Some(now);
     conversation.usage += turn.usage;
-    conversation.cost_usd = storable(conversation.cost_usd + turn.cost_usd);
+    conversation.cost_usd = (conversation.cost_usd + turn.cost_usd).clamp(f64::MIN, f64::MAX);
     conversation.update_time = now;
     if let Some(session) = finish.session_id {
         turn.claude.session_id = Some(session);
@@ -263,9 +266,4 @@ fn no_end(kinds: &[EventKind]) -> Result<(), Fault> {
         return Err(StoreError::Conflict("only the end of a turn writes a terminal event".to_owned()).into());
     }
     Ok(())
-}
-
-/// JSON has no infinities: such a cost would make the row unreadable, and the turn must be able to end.
-fn storable(cost_usd: f64) -> f64 {
-    if cost_usd.is_finite() { cost_usd } else { 0.0 }
 }

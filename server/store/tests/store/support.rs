@@ -102,13 +102,13 @@ pub(crate) async fn running(store: &dyn Store, conversation: ConversationId) -> 
     (accepted.turn, accepted.lease.unwrap())
 }
 
-/// The end of a turn with an answer.
-pub(crate) fn complete(turn: &Turn, lease: Option<Lease>) -> FinishTurn {
+/// The end of a turn with an answer, by nobody yet.
+pub(crate) fn answering(turn_id: TurnId) -> FinishTurn {
     FinishTurn {
-        turn_id: turn.id,
-        lease,
-        attempt: turn.attempt,
-        transition: Transition::Complete { text: format!("answer to {}", turn.id) },
+        turn_id,
+        lease: None,
+        attempt: 0,
+        transition: Transition::Complete { text: format!("answer to {turn_id}") },
         usage: Usage { input_tokens: 3, output_tokens: 40, ..Usage::default() },
         cost_usd: 0.25,
         first_token_time: None,
@@ -118,11 +118,20 @@ pub(crate) fn complete(turn: &Turn, lease: Option<Lease>) -> FinishTurn {
     }
 }
 
+/// The way to FAILED.
+pub(crate) fn failing() -> Transition {
+    let failure = Failure::new(FailureReason::TurnTimeout, "its time was up");
+    Transition::Fail { failure, partial_text: "what".to_owned() }
+}
+
+/// The end of a turn with an answer.
+pub(crate) fn complete(turn: &Turn, lease: Option<Lease>) -> FinishTurn {
+    FinishTurn { lease, attempt: turn.attempt, ..answering(turn.id) }
+}
+
 /// The end of a turn without an answer.
 pub(crate) fn fail(turn: &Turn, lease: Option<Lease>) -> FinishTurn {
-    let failure = Failure::new(FailureReason::TurnTimeout, "its time was up");
-    let transition = Transition::Fail { failure, partial_text: "what".to_owned() };
-    FinishTurn { transition, in_context: false, ..complete(turn, lease) }
+    FinishTurn { transition: failing(), in_context: false, ..complete(turn, lease) }
 }
 
 /// Ends a running turn.
