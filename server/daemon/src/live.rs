@@ -118,11 +118,19 @@ enum End {
 #[derive(Debug)]
 struct State {
     log: Vec<Placed>,
+    /// The place in its line, told once the turn is accepted: that is its first event.
+    early: Option<(Timestamp, LiveEvent)>,
     text: String,
     resets: u32,
     sequence: u64,
     end: End,
     wakers: Vec<Waker>,
+}
+
+impl State {
+    fn place(&mut self, entry: Entry) {
+        self.log.push(Placed { entry, resets: self.resets, text_at: self.text.len() });
+    }
 }
 
 /// A turn that can be watched.
@@ -145,6 +153,7 @@ impl LiveTurn {
             conversation_id,
             state: Mutex::new(State {
                 log: Vec::new(),
+                early: None,
                 text: String::new(),
                 resets: 0,
                 sequence: 0,
@@ -177,10 +186,13 @@ impl LiveTurn {
     pub fn publish(&self, events: Vec<Event>) {
         let mut state = self.state();
         for event in events {
-            state.sequence = event.sequence;
+            let sequence = event.sequence;
+            state.sequence = sequence;
             let reset = matches!(event.kind, EventKind::TextReset { .. });
-            let (resets, text_at) = (state.resets, state.text.len());
-            state.log.push(Placed { entry: Entry::Durable(event), resets, text_at });
+            state.place(Entry::Durable(event));
+            if let Some((time, early)) = state.early.take() {
+                state.place(Entry::Live(sequence, time, early));
+            }
             if reset {
                 state.resets += 1;
                 state.text.clear();
@@ -189,12 +201,13 @@ impl LiveTurn {
         wake(state);
     }
 
-    /// Adds a live event.
+    /// Adds a live event. Before the first durable one only the latest is kept, and told after that.
     pub fn push(&self, event: LiveEvent) {
         let mut state = self.state();
-        let (sequence, resets, text_at) = (state.sequence, state.resets, state.text.len());
-        let entry = Entry::Live(sequence, now(), event);
-        state.log.push(Placed { entry, resets, text_at });
+        match state.sequence {
+            0 => state.early = Some((now(), event)),
+            sequence => state.place(Entry::Live(sequence, now(), event)),
+        }
         wake(state);
     }
 
@@ -214,8 +227,7 @@ impl LiveTurn {
     pub fn finish(&self, turn: Arc<Turn>, event: Event) {
         let mut state = self.state();
         state.sequence = event.sequence;
-        let (resets, text_at) = (state.resets, state.text.len());
-        state.log.push(Placed { entry: Entry::Durable(event), resets, text_at });
+        state.place(Entry::Durable(event));
         state.end = End::Ended(turn);
         wake(state);
         self.ended.send_replace(true);
@@ -273,7 +285,6 @@ impl LiveTurn {
             .iter()
             .position(|placed| matches!(&placed.entry, Entry::Durable(e) if e.sequence > after_sequence))
             .unwrap_or(state.log.len());
-        let next = if after_sequence == 0 { 0 } else { next };
         let resets = state.log[..next]
             .iter()
             .filter(

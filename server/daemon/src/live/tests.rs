@@ -135,3 +135,19 @@ async fn a_piece_never_exceeds_its_bound_nor_splits_a_character() {
     take_ready(&mut watch, &mut client, usize::MAX);
     assert_eq!(client.text, text);
 }
+
+#[test]
+fn a_turn_s_place_in_its_line_is_told_after_its_acceptance() {
+    let live = LiveTurn::new(TurnId(Uuid::nil()), ConversationId(Uuid::nil()));
+    live.push(LiveEvent::Queued { position: 2 });
+    live.push(LiveEvent::Queued { position: 1 });
+    live.publish(vec![event(1, EventKind::Accepted { request_id: RequestId(Uuid::nil()) }), started(2)]);
+    let mut watch = live.watch(0, 0);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut told = Vec::new();
+    while let Poll::Ready(Some(Ok(item))) = Pin::new(&mut watch).poll_next(&mut context) {
+        told.push(item);
+    }
+    let Told::Live { sequence, event, .. } = &told[1] else { panic!("{told:?}") };
+    assert_eq!((told.len(), *sequence, event), (3, 1, &LiveEvent::Queued { position: 1 }));
+}
