@@ -140,6 +140,11 @@ impl Lines {
         self.granted += 1;
     }
 
+    /// Whether a new turn of the conversation would have others before it.
+    pub(crate) fn has_turns(&self, conversation: ConversationId) -> bool {
+        self.lines.contains_key(&conversation)
+    }
+
     /// Turns that have an instance.
     pub(crate) fn running(&self) -> usize {
         self.granted

@@ -175,7 +175,11 @@ impl DispatcherTask {
         self.enqueue(id, live, begin);
     }
 
+    /// Whether a turn would run at once.
     fn is_free(&self, conversation: ConversationId, target: Option<InstanceId>) -> bool {
+        if self.lines.has_turns(conversation) {
+            return false;
+        }
         let idle = target
             .or_else(|| self.pool.of_conversation(conversation))
             .and_then(|id| self.pool.get(id))
