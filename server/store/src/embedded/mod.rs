@@ -7,6 +7,8 @@
 
 mod conversations;
 mod directory;
+#[cfg(test)]
+mod faults;
 mod lists;
 mod open;
 mod overlay;

@@ -117,7 +117,12 @@ fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, redb::Error> {
     Ok(Builder::new().set_cache_size(cache_bytes).create_with_backend(FileBackend::new(file)?)?)
 }
 
-fn prepare(database: &Database, options: &Options, transcripts: &Transcripts) -> Result<Scene, redb::Error> {
+/// Brings an open database up to date and counts this opening.
+pub(crate) fn prepare(
+    database: &Database,
+    options: &Options,
+    transcripts: &Transcripts,
+) -> Result<Scene, redb::Error> {
     schema::migrate(database, schema::MIGRATIONS)?;
     let (id, incarnation) = schema::count_incarnation(database)?;
     let snapshot = database.begin_read()?;

@@ -16,7 +16,7 @@ use super::{
     conversations,
     directory::DataDirectory,
     lists,
-    open::{self, Options},
+    open::{self, Options, Parts},
     reading::{self, Trouble},
     tables::{Fault, Tables},
     transcripts::Transcripts,
@@ -62,6 +62,12 @@ impl RedbStore {
     /// [`OpenError`]; what is in the directory is then as it was.
     pub fn open(data_dir: &Path, options: Options) -> Result<Self, OpenError> {
         let parts = open::open(data_dir, &options)?;
+        Self::start(parts, &options)
+            .map_err(|source| OpenError::Unusable { path: data_dir.to_owned(), source })
+    }
+
+    /// Starts the writer of an open database.
+    pub(crate) fn start(parts: Parts, options: &Options) -> std::io::Result<Self> {
         let server = parts.scene.server;
         let shared = Arc::new(Shared {
             opened: RwLock::new(Some(parts.opened)),
@@ -76,11 +82,8 @@ impl RedbStore {
             max_batch,
             quick_repair: options.quick_repair,
         };
-        let thread = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || task.run(operations))
-            .map_err(|source| OpenError::Unusable { path: data_dir.to_owned(), source })?;
-        *lock(&shared.writer) = Some(thread);
+        let writer = std::thread::Builder::new().name("store-writer".to_owned());
+        *lock(&shared.writer) = Some(writer.spawn(move || task.run(operations))?);
         Ok(Self { shared, sender: Mutex::new(Some(sender)), server })
     }
 
