@@ -33,8 +33,8 @@ fn main() {
         for quick_repair in [false, true] {
             for (producers, per_producer) in [(1, 3000), (8, 1500), (64, 800)] {
                 let directory = tempfile::tempdir_in(&base).expect("a directory to measure in");
-                let options = Options { quick_repair, ..Options::default() };
-                let store = Arc::new(RedbStore::open(directory.path(), options).expect("a new store"));
+                let store =
+                    Arc::new(RedbStore::open(directory.path(), options(quick_repair)).expect("a new store"));
                 let rate = produce(&store, producers, per_producer).await;
                 println!("quick_repair {quick_repair}: {producers:>2} producers: {rate}");
             }
@@ -44,6 +44,11 @@ fn main() {
             big_file(directory.path(), turns, quick_repair).await;
         }
     });
+}
+
+fn options(quick_repair: bool) -> Options {
+    let quick_repair_from_bytes = if quick_repair { 0 } else { u64::MAX };
+    Options { quick_repair_from_bytes, ..Options::default() }
 }
 
 /// The least a durable write costs here.
@@ -96,7 +101,7 @@ async fn produce(store: &Arc<RedbStore>, producers: usize, per_producer: usize) 
 
 /// Fills a store, then opens copies of its file as a kill and as an orderly end leave them.
 async fn big_file(directory: &Path, turns: usize, quick_repair: bool) {
-    let options = Options { quick_repair, ..Options::default() };
+    let options = options(quick_repair);
     let home = directory.join("home");
     let store = Arc::new(RedbStore::open(&home, options.clone()).expect("a new store"));
     let rate = produce(&store, 64, turns.div_ceil(64)).await;

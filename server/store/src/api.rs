@@ -149,7 +149,7 @@ pub struct Finished {
 pub struct ConversationQuery {
     /// Part of an id.
     pub id_match: Option<IdMatch>,
-    /// Most items of a page.
+    /// Most items of a page; 0 counts as 1.
     pub limit: usize,
     /// Token of the page; `None` for the first.
     pub token: Option<String>,
@@ -168,7 +168,7 @@ pub struct TurnQuery {
     pub id_match: Option<IdMatch>,
     /// Newest first instead of oldest first.
     pub newest_first: bool,
-    /// Most items of a page.
+    /// Most items of a page; 0 counts as 1.
     pub limit: usize,
     /// Token of the page; `None` for the first.
     pub token: Option<String>,
@@ -226,11 +226,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// One turn.
     async fn turn(&self, id: TurnId) -> Result<Option<Turn>, StoreError>;
-    /// A page of turns.
+    /// A page of turns, by their ids. A token is good for the same filters and order only, with any limit.
     async fn turns(&self, query: TurnQuery) -> Result<Page<Turn>, StoreError>;
-    /// A turn's events after a sequence, in order.
+    /// A turn's events after a sequence, in order. [`StoreError::NotFound`] without the turn.
     async fn turn_events(&self, id: TurnId, after: u64) -> Result<Vec<Event>, StoreError>;
-    /// A conversation's events after a sequence, in order.
+    /// A conversation's events after a sequence, in order. [`StoreError::NotFound`] without the conversation.
     async fn events(&self, id: ConversationId, after: u64, limit: usize) -> Result<Vec<Event>, StoreError>;
     /// This server's turns that have not ended, in the order of their acceptance.
     async fn unfinished_turns(&self) -> Result<Vec<Turn>, StoreError>;

@@ -69,7 +69,8 @@ fn store_on(switch: &Arc<AtomicU8>) -> (RedbStore, tempfile::TempDir) {
     schema::found(&database, ServerId(Uuid::now_v7())).unwrap();
     let options = Options::default();
     let scene = prepare(&database, &options, &transcripts).unwrap();
-    let parts = Parts { opened: Opened { database, _directory: directory }, transcripts, scene };
+    let file = dir.path().join("none");
+    let parts = Parts { file, opened: Opened { database, _directory: directory }, transcripts, scene };
     (RedbStore::start(parts, &options).unwrap(), dir)
 }
 

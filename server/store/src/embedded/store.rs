@@ -55,8 +55,8 @@ pub(crate) struct Opened {
 }
 
 impl RedbStore {
-    /// Opens the store of a data directory, or makes it. Blocking: after a kill it reads the whole file, unless
-    /// [`Options::quick_repair`] was set when it was written.
+    /// Opens the store of a data directory, or makes it. Blocking: after a kill it reads the whole file, if
+    /// that is smaller than [`Options::quick_repair_from_bytes`].
     ///
     /// # Errors
     /// [`OpenError`]; what is in the directory is then as it was.
@@ -80,7 +80,8 @@ impl RedbStore {
             shared: Arc::clone(&shared),
             scene: parts.scene,
             max_batch,
-            quick_repair: options.quick_repair,
+            quick_repair_from_bytes: options.quick_repair_from_bytes,
+            file: parts.file,
         };
         let writer = std::thread::Builder::new().name("store-writer".to_owned());
         *lock(&shared.writer) = Some(writer.spawn(move || task.run(operations))?);

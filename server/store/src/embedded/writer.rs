@@ -7,6 +7,7 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -92,8 +93,10 @@ pub(crate) struct WriterTask {
     pub(crate) scene: Scene,
     /// Most operations of one transaction.
     pub(crate) max_batch: usize,
-    /// See [`super::Options::quick_repair`].
-    pub(crate) quick_repair: bool,
+    /// See [`super::Options::quick_repair_from_bytes`].
+    pub(crate) quick_repair_from_bytes: u64,
+    /// The database's file.
+    pub(crate) file: PathBuf,
 }
 
 impl WriterTask {
@@ -130,7 +133,8 @@ impl WriterTask {
             Ok(transaction) => transaction,
             Err(error) => return void(error.into()),
         };
-        transaction.set_quick_repair(self.quick_repair);
+        let length = std::fs::metadata(&self.file).map_or(0, |metadata| metadata.len());
+        transaction.set_quick_repair(length >= self.quick_repair_from_bytes);
         let wrote = Tables::open(&transaction, &mut self.scene, buffer).and_then(|mut tables| {
             for operation in batch.iter_mut() {
                 operation.run(&mut tables)?;

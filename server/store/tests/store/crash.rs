@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use claude_comms_model::{
@@ -192,9 +195,29 @@ fn what_was_acknowledged_survives_kills() {
 }
 
 #[test]
-fn what_was_acknowledged_survives_kills_with_the_other_way_of_repair() {
-    let quick_repair = !Options::default().quick_repair;
-    let options = Options { quick_repair, ..Options::default() };
+fn what_was_acknowledged_survives_kills_with_quick_repair() {
+    let options = Options { quick_repair_from_bytes: 0, ..Options::default() };
     let kills = [0, 2, 150, 0, 31, 400, 5, 0, 77];
-    survives("crash::what_was_acknowledged_survives_kills_with_the_other_way_of_repair", &options, &kills);
+    survives("crash::what_was_acknowledged_survives_kills_with_quick_repair", &options, &kills);
+}
+
+/// What a kill leaves is the file as it is between two commits; so a copy of it is looked at.
+#[tokio::test]
+async fn the_size_of_the_file_decides_whether_a_kill_costs_a_long_repair() {
+    for (quick_repair_from_bytes, expected) in [(0, false), (1, false), (1 << 40, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { quick_repair_from_bytes, ..Options::default() };
+        let store = RedbStore::open(dir.path(), options).unwrap();
+        queued(&store, conversation(&store).await).await;
+        let copy = dir.path().join("copy");
+        std::fs::copy(dir.path().join("store.redb"), &copy).unwrap();
+        let file = std::fs::File::options().read(true).write(true).open(copy).unwrap();
+        let repaired = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&repaired);
+        redb::Builder::new()
+            .set_repair_callback(move |_| flag.store(true, Ordering::SeqCst))
+            .create_with_backend(redb::backends::FileBackend::new(file).unwrap())
+            .unwrap();
+        assert_eq!(repaired.load(Ordering::SeqCst), expected, "{quick_repair_from_bytes}");
+    }
 }
