@@ -1,0 +1,78 @@
+//! One pass over everything, on the cores it was given.
+
+use std::time::Duration;
+
+use claude_comms_tests::{TestServer, processes::resident_bytes, tools};
+
+use crate::{
+    aims::{self, Aim},
+    latency::{self, Plan},
+    machine::Placement,
+    options::Options,
+    real, throughput,
+};
+
+const CONFIGURATION: &str = "pool: { max_instances: 96 }\n";
+
+async fn server(scenario: &str) -> TestServer {
+    let file = tools::repository().join("tests/scenarios").join(scenario);
+    TestServer::simulated().tcp().scenario(&file).configuration(CONFIGURATION).start().await
+}
+
+fn mebibytes(server: &TestServer) -> f64 {
+    resident_bytes(server.pid()) as f64 / f64::from(1 << 20)
+}
+
+/// Measures, prints, and returns the aims.
+pub(crate) async fn run(options: &Options, placement: Placement) -> Vec<Aim> {
+    let mut aims = Vec::new();
+    if options.wants("latency") {
+        println!("\n### Simulated CLI, one turn after the other (echo_fast)\n");
+        let server = server("echo_fast.yaml").await;
+        let plan = Plan { rounds: options.rounds(2000), warm_up: 100, prompt: "ping", system_prompt: None };
+        let measured = latency::measure(&server, plan).await;
+        measured.print();
+        aims.extend(aims::simulated(placement, &measured));
+    }
+    if options.wants("throughput") {
+        println!("\n### Simulated CLI, many conversations, Unix socket (echo_fast)\n");
+        let server = server("echo_fast.yaml").await;
+        let mut memory = vec![("idle".to_owned(), mebibytes(&server))];
+        throughput::print_head();
+        let mut turns = 0.0;
+        for count in [1, 8, 64] {
+            let span = Duration::from_millis(options.rounds(5000) as u64);
+            let (served, bare) = throughput::turns(&server, count, span).await;
+            served.print(&format!("server, {count}"));
+            bare.print(&format!("bare pipes, {count}"));
+            turns += served.turns * span.as_secs_f64() * 1.2;
+            memory.push((format!("{count} conversations, {turns:.0} turns in all"), mebibytes(&server)));
+            if count == 64 {
+                aims.push(aims::turns(placement, served.turns));
+            }
+        }
+        println!("\nmemory of the server (RSS, MiB):");
+        for (when, mebibytes) in memory {
+            println!("- {when}: {mebibytes:.1}");
+        }
+    }
+    if options.wants("deltas") {
+        println!("\n### Simulated CLI, 10 000 deltas with a write(2) each (deltas_10000)\n");
+        let server = server("deltas_10000.yaml").await;
+        let measured = throughput::deltas(&server, options.rounds(60)).await;
+        measured.print();
+        aims.extend(aims::deltas(placement, &measured));
+    }
+    if options.wants("real") {
+        println!("\n### Real CLI, warm turns of 8 deltas, stand-in API\n");
+        match real::missing() {
+            Some(why) => println!("SKIPPED: the real CLI, {why}"),
+            None => {
+                let measured = real::measure(options.rounds(100)).await;
+                measured.print();
+                aims.extend(aims::real(placement, &measured));
+            }
+        }
+    }
+    aims
+}
