@@ -71,7 +71,8 @@ pub struct Launch {
     pub transcript: Option<PathBuf>,
     /// Model alias or full name; the CLI's default if absent.
     pub model: Option<String>,
-    /// Replaces the CLI's system prompt. Goes through `initialize`.
+    /// Takes the place of the CLI's own system prompt, which is never used: `None` is none at all. Goes through
+    /// `initialize`.
     pub system_prompt: Option<String>,
     /// The environment, as [`allowed_environment`](crate::allowed_environment) left it plus what the
     /// configuration adds. Nothing else of the server's environment reaches the process.

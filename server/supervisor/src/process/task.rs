@@ -79,7 +79,9 @@ impl ProcessTask {
         ready: oneshot::Sender<Ready>,
     ) -> Self {
         let mut outgoing = Outgoing::new(spawned.stdin);
-        let request = CliRequest::Initialize(Initialize::with_system_prompt(system_prompt));
+        // Not left out when there is none: the CLI would put its own in its place, with the path of the working directory.
+        let prompt = Some(system_prompt.unwrap_or_default());
+        let request = CliRequest::Initialize(Initialize::with_system_prompt(prompt));
         outgoing.put(|lines| ControlRequest { request_id: INITIALIZE, request }.write_line(lines));
         Self {
             reaper: spawned.reaper,
