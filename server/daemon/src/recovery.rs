@@ -2,12 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use claude_comms_model::{Failure, FailureReason, Transition, Turn, TurnState, Usage};
-use claude_comms_store::{FinishTurn, Store, StoreError};
+use claude_comms_model::{Conversation, Failure, FailureReason, Instance, Transition, Turn, TurnState, Usage};
+use claude_comms_store::{FinishTurn, Store, StoreError, TurnQuery};
 use claude_comms_stream_json::transcript::{Fate, fate};
 use claude_comms_supervisor::Supervisor;
 
-use crate::{dispatcher::Dispatcher, live::LiveTurn};
+use crate::{dispatcher::Dispatcher, live::LiveTurn, transcript::holds_memory, turn::has_ended};
 
 /// Ends the turns that ran when the server ended, and clears their instances' directories. Returns those that waited.
 ///
@@ -41,7 +41,8 @@ pub(crate) async fn settle(
 }
 
 async fn end(store: &Arc<dyn Store>, supervisor: &Supervisor, turn: Turn) -> Result<(), StoreError> {
-    let fate = read_fate(store.as_ref(), supervisor, &turn);
+    let conversation = store.conversation(turn.conversation_id).await?;
+    let fate = read_fate(store.as_ref(), supervisor, &turn, conversation.as_ref());
     let failed = |partial_text: String| Transition::Fail {
         failure: Failure::new(FailureReason::ServerRestarted, "the server was restarted while the turn ran"),
         partial_text,
@@ -81,13 +82,19 @@ async fn end(store: &Arc<dyn Store>, supervisor: &Supervisor, turn: Turn) -> Res
 }
 
 /// What the CLI's own record says of the turn. The session's file may still be with the instance: it is kept first.
-fn read_fate(store: &dyn Store, supervisor: &Supervisor, turn: &Turn) -> Fate {
+fn read_fate(
+    store: &dyn Store,
+    supervisor: &Supervisor,
+    turn: &Turn,
+    conversation: Option<&Conversation>,
+) -> Fate {
     let (Some(session), Some(user_uuid)) = (turn.claude.session_id, turn.claude.user_uuid) else {
         return Fate::Absent;
     };
     if let TurnState::Running { instance_id } = turn.state {
         let file = supervisor.session_file(&instance_id.to_string(), session);
         if file.exists()
+            && conversation.is_some_and(|conversation| holds_memory(&file, conversation))
             && let Err(error) = store.keep_transcript(turn.conversation_id, &file)
         {
             tracing::warn!(%error, turn.id = %turn.id, "transcript of an earlier run could not be kept");
@@ -108,7 +115,10 @@ pub(crate) async fn take_up(
     dispatcher: &Dispatcher,
     waiting: Vec<Turn>,
 ) -> Result<(), StoreError> {
-    for record in store.instances().await? {
+    for mut record in store.instances().await? {
+        if !record.stopped {
+            count(store, &mut record).await?;
+        }
         // The dispatcher was started a moment ago and lives as long as its handle here.
         let _ = dispatcher.restore(record).await;
     }
@@ -119,4 +129,23 @@ pub(crate) async fn take_up(
         let _ = dispatcher.recover(turn, live).await;
     }
     Ok(())
+}
+
+/// Counts an instance's turns afresh: its record is written after theirs, and a killed server did not get that far.
+async fn count(store: &Arc<dyn Store>, record: &mut Instance) -> Result<(), StoreError> {
+    (record.turn_count, record.usage, record.cost_usd) = (0, Usage::default(), 0.0);
+    let mut query =
+        TurnQuery { conversation_id: Some(record.conversation_id), limit: 1000, ..TurnQuery::default() };
+    loop {
+        let page = store.turns(query.clone()).await?;
+        for turn in page.items.iter().filter(|turn| turn.instance_id == Some(record.id) && has_ended(turn)) {
+            record.turn_count += 1;
+            record.usage += turn.usage;
+            record.cost_usd += turn.cost_usd;
+        }
+        match page.next {
+            Some(next) => query.token = Some(next),
+            None => return Ok(()),
+        }
+    }
 }
