@@ -5,5 +5,6 @@
 
 mod polyglot;
 mod real_cli;
+mod simulated;
 mod stand_in;
 mod world;

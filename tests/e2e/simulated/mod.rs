@@ -1,0 +1,19 @@
+//! The server's promises in front of simulated Claudes: what needs no real CLI, only its language, its faults and its pace.
+
+mod bad_commands;
+mod bad_requests;
+mod bad_starts;
+mod claude_binary;
+mod command_line;
+mod demo;
+mod faults;
+mod flat;
+mod kills;
+mod leaving;
+mod order;
+mod pool;
+mod processes;
+mod restart;
+mod secure;
+mod stalled;
+mod support;
