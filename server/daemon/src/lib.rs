@@ -16,6 +16,7 @@ mod pool;
 mod recovery;
 pub mod server;
 pub mod token;
+mod transcript;
 mod turn;
 
 pub use server::{RunError, Server, StartError};

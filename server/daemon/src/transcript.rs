@@ -1,0 +1,62 @@
+//! What a session's file holds, as far as the server acts on it. It must not know where files are kept.
+
+use std::path::Path;
+
+use claude_comms_model::Conversation;
+use claude_comms_stream_json::transcript::{Fate, fate};
+use uuid::Uuid;
+
+/// Whether the file of a session that was cut holds what Claude remembers of the conversation. A fork begins without a
+/// file and writes late what it took over: a process that is killed before leaves one that holds next to nothing.
+pub(crate) fn holds_memory(file: &Path, conversation: &Conversation) -> bool {
+    let Some(last_answer) = &conversation.last_assistant_uuid else { return true };
+    std::fs::read(file).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(last_answer.as_str()))
+}
+
+/// Whether the file holds one of these user messages.
+pub(crate) fn holds_any(file: &Path, user_uuids: &[Uuid]) -> bool {
+    let Ok(bytes) = std::fs::read(file) else { return false };
+    let text = String::from_utf8_lossy(&bytes);
+    user_uuids.iter().any(|user_uuid| fate(text.lines(), *user_uuid) != Fate::Absent)
+}
+
+#[cfg(test)]
+mod tests {
+    use claude_comms_model::{ConversationId, ConversationState, Timestamp, Usage};
+
+    use super::*;
+
+    fn conversation(last_assistant_uuid: Option<&str>) -> Conversation {
+        let now = Timestamp::from(std::time::SystemTime::UNIX_EPOCH);
+        Conversation {
+            id: ConversationId(uuid::Uuid::nil()),
+            title: String::new(),
+            system_prompt: String::new(),
+            model: None,
+            labels: std::collections::BTreeMap::new(),
+            state: ConversationState::Active,
+            epoch: 0,
+            owner: None,
+            turn_count: 0,
+            usage: Usage::default(),
+            cost_usd: 0.0,
+            last_sequence: 0,
+            claude_session_id: None,
+            last_assistant_uuid: last_assistant_uuid.map(str::to_owned),
+            create_time: now,
+            update_time: now,
+        }
+    }
+
+    #[test]
+    fn only_a_file_with_the_last_answer_holds_the_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("session.jsonl");
+        assert!(holds_memory(&file, &conversation(None)), "there is nothing to lose");
+        assert!(!holds_memory(&file, &conversation(Some("a1"))), "there is no file");
+        std::fs::write(&file, "{\"type\":\"mode\"}\n{\"type\":\"queue-operation\"}\n").unwrap();
+        assert!(!holds_memory(&file, &conversation(Some("a1"))), "what it took over is not written yet");
+        std::fs::write(&file, b"{\"type\":\"assistant\",\"uuid\":\"a1\"}\n\xff").unwrap();
+        assert!(holds_memory(&file, &conversation(Some("a1"))));
+    }
+}
