@@ -1,8 +1,12 @@
 //! What answers turns: turns a conversation into a running process. The pool and the turns know no backend by name.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
-use claude_comms_model::{Conversation, InstanceId};
+use claude_comms_model::{Conversation, ConversationId, InstanceId};
 use claude_comms_store::Store;
 use claude_comms_supervisor::{
     CliVersion, Launch, ProbeError, Process, Program, Session, StartError, Supervisor, probe_version,
@@ -10,7 +14,10 @@ use claude_comms_supervisor::{
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::config::{BackendKind, Config};
+use crate::{
+    config::{BackendKind, Config, Variables},
+    transcript,
+};
 
 /// A process and the Claude session it holds.
 #[derive(Debug, Clone)]
@@ -21,6 +28,8 @@ pub struct Running {
     pub session_id: Uuid,
     /// Set when the conversation's memory could not be resumed: why.
     pub session_reset: Option<String>,
+    /// Where the CLI keeps a session, once it was found.
+    session_file: Option<(Uuid, PathBuf)>,
 }
 
 /// Where a new process takes up the conversation.
@@ -32,14 +41,40 @@ pub enum TakeUp {
     BeforeLastPrompt,
 }
 
+/// What is wrong with a backend that cannot take turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReadyReason {
+    /// The CLI is not there, or does not run.
+    NotFound,
+    /// It is older than the oldest that is supported.
+    TooOld,
+}
+
+impl NotReadyReason {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "CLAUDE_NOT_FOUND",
+            Self::TooOld => "CLAUDE_TOO_OLD",
+        }
+    }
+}
+
 /// A backend that cannot take turns.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct NotReady {
-    /// `CLAUDE_NOT_FOUND` or `CLAUDE_TOO_OLD`.
-    pub reason: &'static str,
+    /// Why.
+    pub reason: NotReadyReason,
     /// What is wrong and how to mend it.
     pub message: String,
+}
+
+/// What is known of the CLI.
+#[derive(Debug, Default)]
+struct Probe {
+    version: OnceLock<CliVersion>,
+    failed: Mutex<Option<(Instant, NotReady)>>,
 }
 
 /// The backend.
@@ -49,12 +84,11 @@ pub struct Backend {
     scenario: Option<PathBuf>,
     binary: PathBuf,
     model: Option<String>,
-    environment: std::collections::BTreeMap<String, String>,
+    environment: Variables,
     extra_args: Vec<String>,
     supervisor: Supervisor,
     store: Arc<dyn Store>,
-    /// The last successful probe; looked at again as long as there is none, so that installing the CLI is enough.
-    probed: Arc<Mutex<Option<CliVersion>>>,
+    probe: Arc<Probe>,
 }
 
 impl Backend {
@@ -69,7 +103,7 @@ impl Backend {
             extra_args: config.claude.extra_args.clone(),
             supervisor,
             store,
-            probed: Arc::new(Mutex::new(None)),
+            probe: Arc::default(),
         }
     }
 
@@ -86,16 +120,36 @@ impl Backend {
         if self.kind == BackendKind::Simulated {
             return Ok(());
         }
-        let mut probed = self.probed.lock().await;
-        if probed.is_none() {
-            *probed = Some(probe_version(&self.program()).await.map_err(not_ready)?);
+        if self.probe.version.get().is_some() {
+            return Ok(());
         }
-        Ok(())
+        // One probe at a time; who waited for it takes its outcome, so that a hanging CLI is not asked by everybody in turn.
+        let asked = Instant::now();
+        let mut failed = self.probe.failed.lock().await;
+        if self.probe.version.get().is_some() {
+            return Ok(());
+        }
+        if let Some((when, not_ready)) = failed.as_ref()
+            && *when >= asked
+        {
+            return Err(not_ready.clone());
+        }
+        match probe_version(&self.program()).await {
+            Ok(version) => {
+                let _ = self.probe.version.set(version);
+                Ok(())
+            }
+            Err(error) => {
+                let not_ready = not_ready(error);
+                *failed = Some((Instant::now(), not_ready.clone()));
+                Err(not_ready)
+            }
+        }
     }
 
     /// The CLI's version; empty when it is not known.
-    pub async fn version(&self) -> String {
-        self.probed.lock().await.as_ref().map(ToString::to_string).unwrap_or_default()
+    pub fn version(&self) -> String {
+        self.probe.version.get().map(ToString::to_string).unwrap_or_default()
     }
 
     /// Starts a process for an instance, with what Claude remembers of the conversation (`None`: a new one).
@@ -148,7 +202,7 @@ impl Backend {
         if self.binary.components().count() > 1 || self.binary.is_absolute() {
             return self.binary.clone();
         }
-        let path = self.environment.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
+        let path = self.environment.0.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
         std::env::split_paths(path)
             .map(|dir| dir.join(&self.binary))
             .find(|candidate| candidate.is_file())
@@ -178,21 +232,47 @@ impl Backend {
             transcript: lends.then(|| self.store.transcript(conversation.id)),
             model,
             system_prompt: Some(conversation.system_prompt.clone()).filter(|prompt| !prompt.is_empty()),
-            environment: self.environment.clone(),
+            environment: self.environment.0.clone(),
             extra_args: self.extra_args.clone(),
         };
         let process = self.supervisor.start(launch).await?;
-        Ok(Running { process, session_id, session_reset: None })
+        Ok(Running { process, session_id, session_reset: None, session_file: None })
     }
 
     /// Keeps the session's file as the conversation's transcript, if there is one yet.
-    pub fn keep_transcript(&self, instance: InstanceId, conversation: &Conversation, session: Uuid) {
-        let file = self.supervisor.session_file(&instance.to_string(), session);
-        if let Err(error) = self.store.keep_transcript(conversation.id, &file)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, conversation.id = %conversation.id, "transcript could not be kept");
+    pub fn keep_transcript(&self, instance: InstanceId, conversation: &Conversation, running: &mut Running) {
+        let session = running.session_id;
+        // To look for it costs more than to keep it, and a session stays where it is.
+        let (session, file) = running
+            .session_file
+            .take()
+            .filter(|(found, _)| *found == session)
+            .unwrap_or_else(|| (session, self.supervisor.session_file(&instance.to_string(), session)));
+        match self.store.keep_transcript(conversation.id, &file) {
+            Ok(()) => running.session_file = Some((session, file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(%error, conversation.id = %conversation.id, "transcript could not be kept");
+            }
         }
+    }
+
+    /// As [`Self::keep_transcript`], of a process that is gone: unless that would lose what is kept already.
+    pub fn keep_left_transcript(
+        &self,
+        instance: InstanceId,
+        conversation: &Conversation,
+        running: &mut Running,
+    ) {
+        let file = self.supervisor.session_file(&instance.to_string(), running.session_id);
+        if transcript::holds_memory(&file, conversation) {
+            self.keep_transcript(instance, conversation, running);
+        }
+    }
+
+    /// Whether the transcript that is kept holds one of these messages.
+    pub fn remembers(&self, conversation: ConversationId, user_uuids: &[Uuid]) -> bool {
+        transcript::holds_any(&self.store.transcript(conversation), user_uuids)
     }
 
     /// Removes what an instance left on disk.
@@ -207,8 +287,8 @@ impl Backend {
 
 fn not_ready(error: ProbeError) -> NotReady {
     let reason = match &error {
-        ProbeError::TooOld { .. } => "CLAUDE_TOO_OLD",
-        _ => "CLAUDE_NOT_FOUND",
+        ProbeError::TooOld { .. } => NotReadyReason::TooOld,
+        _ => NotReadyReason::NotFound,
     };
     NotReady { reason, message: chain(&error) }
 }

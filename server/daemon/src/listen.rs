@@ -11,6 +11,9 @@ use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Listen;
 
+/// Longest path of a Unix socket (sockaddr_un on Linux, without the final NUL).
+const SOCKET_PATH_BYTES: usize = 107;
+
 /// Reads an endpoint.
 ///
 /// # Errors
@@ -71,6 +74,14 @@ pub enum ListenError {
     #[error("{path} can be written by others, who could replace the socket; use a directory of mode 0700")]
     OpenDirectory {
         /// The directory.
+        path: PathBuf,
+    },
+    /// Its path is longer than the system's sockets can have.
+    #[error(
+        "{path} is longer than the {SOCKET_PATH_BYTES} bytes that a socket's path may have; give a shorter --listen"
+    )]
+    TooLong {
+        /// The path.
         path: PathBuf,
     },
     /// The system refused.
@@ -137,6 +148,9 @@ pub async fn bind(listen: &Listen) -> Result<(Bound, String), ListenError> {
 
 async fn bind_unix(path: &Path, endpoint: &str) -> Result<UnixListener, ListenError> {
     let refused = |source| ListenError::Refused { endpoint: endpoint.to_owned(), source };
+    if path.as_os_str().len() > SOCKET_PATH_BYTES {
+        return Err(ListenError::TooLong { path: path.to_owned() });
+    }
     let parent = path.parent().unwrap_or(Path::new("/"));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(refused)?;
     let mode = fs::metadata(parent).map_err(refused)?.mode();
@@ -148,8 +162,14 @@ async fn bind_unix(path: &Path, endpoint: &str) -> Result<UnixListener, ListenEr
             return Err(ListenError::NotASocket { path: path.to_owned() });
         }
         Ok(_) => {
-            if tokio::net::UnixStream::connect(path).await.is_ok() {
-                return Err(ListenError::InUse { endpoint: endpoint.to_owned() });
+            // Only a refusal says that nobody listens; a full backlog is a busy server's.
+            match tokio::net::UnixStream::connect(path).await {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Ok(_) => return Err(ListenError::InUse { endpoint: endpoint.to_owned() }),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(ListenError::InUse { endpoint: endpoint.to_owned() });
+                }
+                Err(error) => return Err(refused(error)),
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -4,19 +4,18 @@
 //! is: a fast reader gets every token as it comes, a slow one gets larger pieces, and a stalled one costs nothing.
 //! It must not know: gRPC, the store.
 
+mod watch;
+
 use std::{
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Poll, Waker},
+    task::Waker,
     time::{Duration, SystemTime},
 };
 
 use claude_comms_model::{CancelReason, ConversationId, Event, EventKind, Failure, Timestamp, Turn, TurnId};
-use futures_core::Stream;
-use tokio::sync::watch;
+use tokio::sync::watch as channel;
 
-/// Most bytes of one piece of text: a message stays far below what clients can receive.
-const PIECE_BYTES: usize = 1 << 20;
+pub use self::watch::TurnWatch;
 
 /// What is shown but not stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,21 +114,46 @@ enum End {
     Detached(Detached),
 }
 
+/// A turn's place in its line: only the latest is kept, and shown at its place in the log.
+#[derive(Debug, Clone, Copy)]
+struct Queued {
+    version: u32,
+    position: u32,
+    time: Timestamp,
+    at: usize,
+}
+
 #[derive(Debug)]
 struct State {
     log: Vec<Placed>,
-    /// The place in its line, told once the turn is accepted: that is its first event.
-    early: Option<(Timestamp, LiveEvent)>,
+    queued: Option<Queued>,
     text: String,
     resets: u32,
     sequence: u64,
     end: End,
-    wakers: Vec<Waker>,
+    /// One place a watcher; those of watchers that are gone are used again.
+    wakers: Vec<Option<Waker>>,
+    free: Vec<usize>,
 }
 
 impl State {
     fn place(&mut self, entry: Entry) {
         self.log.push(Placed { entry, resets: self.resets, text_at: self.text.len() });
+    }
+
+    /// Sees to it that the next change wakes `waker`; `place` is what the last call returned.
+    fn register(&mut self, place: Option<usize>, waker: &Waker) -> usize {
+        let place = place.or_else(|| self.free.pop()).unwrap_or_else(|| {
+            self.wakers.push(None);
+            self.wakers.len() - 1
+        });
+        self.wakers[place] = Some(waker.clone());
+        place
+    }
+
+    fn unregister(&mut self, place: usize) {
+        self.wakers[place] = None;
+        self.free.push(place);
     }
 }
 
@@ -141,8 +165,8 @@ pub struct LiveTurn {
     /// Its conversation.
     pub conversation_id: ConversationId,
     state: Mutex<State>,
-    cancel: watch::Sender<Option<Failure<CancelReason>>>,
-    ended: watch::Sender<bool>,
+    cancel: channel::Sender<Option<Failure<CancelReason>>>,
+    ended: channel::Sender<bool>,
 }
 
 impl LiveTurn {
@@ -153,15 +177,16 @@ impl LiveTurn {
             conversation_id,
             state: Mutex::new(State {
                 log: Vec::new(),
-                early: None,
+                queued: None,
                 text: String::new(),
                 resets: 0,
                 sequence: 0,
                 end: End::Open,
                 wakers: Vec::new(),
+                free: Vec::new(),
             }),
-            cancel: watch::Sender::new(None),
-            ended: watch::Sender::new(false),
+            cancel: channel::Sender::new(None),
+            ended: channel::Sender::new(false),
         })
     }
 
@@ -186,13 +211,9 @@ impl LiveTurn {
     pub fn publish(&self, events: Vec<Event>) {
         let mut state = self.state();
         for event in events {
-            let sequence = event.sequence;
-            state.sequence = sequence;
+            state.sequence = event.sequence;
             let reset = matches!(event.kind, EventKind::TextReset { .. });
             state.place(Entry::Durable(event));
-            if let Some((time, early)) = state.early.take() {
-                state.place(Entry::Live(sequence, time, early));
-            }
             if reset {
                 state.resets += 1;
                 state.text.clear();
@@ -201,12 +222,19 @@ impl LiveTurn {
         wake(state);
     }
 
-    /// Adds a live event. Before the first durable one only the latest is kept, and told after that.
+    /// Adds a live event. A place in the line replaces the one before it, and is told after the turn's acceptance.
     pub fn push(&self, event: LiveEvent) {
         let mut state = self.state();
-        match state.sequence {
-            0 => state.early = Some((now(), event)),
-            sequence => state.place(Entry::Live(sequence, now(), event)),
+        match event {
+            LiveEvent::Queued { position } => {
+                let version = state.queued.map_or(1, |queued| queued.version + 1);
+                let at = state.log.len().max(1);
+                state.queued = Some(Queued { version, position, time: now(), at });
+            }
+            event => {
+                let sequence = state.sequence;
+                state.place(Entry::Live(sequence, now(), event));
+            }
         }
         wake(state);
     }
@@ -273,7 +301,7 @@ impl LiveTurn {
     }
 
     /// Where requests for the turn's end arrive.
-    pub fn cancel_requests(&self) -> watch::Receiver<Option<Failure<CancelReason>>> {
+    pub fn cancel_requests(&self) -> channel::Receiver<Option<Failure<CancelReason>>> {
         self.cancel.subscribe()
     }
 
@@ -294,7 +322,7 @@ impl LiveTurn {
         let offset = if resets == state.resets { floor_char(&state.text, text_offset) } else { 0 };
         let sequence = after_sequence.min(state.sequence);
         drop(state);
-        TurnWatch { live: Arc::clone(self), next, resets, offset, sequence, done: false }
+        TurnWatch::new(Arc::clone(self), next, resets, offset, sequence)
     }
 }
 
@@ -311,88 +339,12 @@ fn now() -> Timestamp {
 }
 
 fn wake(mut state: MutexGuard<'_, State>) {
-    let wakers = std::mem::take(&mut state.wakers);
+    // The common case of one watcher needs no allocation.
+    let first = state.wakers.first_mut().and_then(Option::take);
+    let others: Vec<Waker> = state.wakers.iter_mut().filter_map(Option::take).collect();
     drop(state);
-    for waker in wakers {
+    for waker in first.into_iter().chain(others) {
         waker.wake();
-    }
-}
-
-/// One watcher's place in a turn. Ends after the terminal event, or with [`Detached`].
-#[derive(Debug)]
-pub struct TurnWatch {
-    live: Arc<LiveTurn>,
-    next: usize,
-    resets: u32,
-    offset: usize,
-    sequence: u64,
-    done: bool,
-}
-
-impl TurnWatch {
-    fn take(&mut self, state: &State) -> Option<Result<Told, Detached>> {
-        let limit = match state.log.get(self.next) {
-            // Text that a later reset has voided is not shown any more.
-            Some(placed) if placed.resets == state.resets => placed.text_at,
-            Some(_) => 0,
-            None => state.text.len(),
-        };
-        if self.resets == state.resets && self.offset < limit {
-            return Some(Ok(self.take_text(&state.text[..limit])));
-        }
-        let Some(placed) = state.log.get(self.next) else {
-            return match &state.end {
-                End::Detached(why) => Some(Err(why.clone())),
-                End::Open | End::Ended(_) => None,
-            };
-        };
-        self.next += 1;
-        match &placed.entry {
-            Entry::Durable(event) => {
-                self.sequence = event.sequence;
-                if matches!(event.kind, EventKind::TextReset { .. }) {
-                    self.resets += 1;
-                    self.offset = 0;
-                }
-                let turn = match (&state.end, event.kind.is_terminal()) {
-                    (End::Ended(turn), true) => Some(Arc::clone(turn)),
-                    _ => None,
-                };
-                self.done = turn.is_some();
-                Some(Ok(Told::Durable { event: event.clone(), turn }))
-            }
-            Entry::Live(sequence, time, event) => {
-                Some(Ok(Told::Live { sequence: *sequence, time: *time, event: event.clone() }))
-            }
-        }
-    }
-
-    fn take_text(&mut self, text: &str) -> Told {
-        let end = floor_char(text, (self.offset + PIECE_BYTES) as u64);
-        let piece = text[self.offset..end].to_owned();
-        let told = Told::Text { sequence: self.sequence, offset: self.offset as u64, text: piece };
-        self.offset = end;
-        told
-    }
-}
-
-impl Stream for TurnWatch {
-    type Item = Result<Told, Detached>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.done {
-            return Poll::Ready(None);
-        }
-        let live = Arc::clone(&self.live);
-        let mut state = live.state();
-        if let Some(told) = self.take(&state) {
-            self.done |= told.is_err();
-            return Poll::Ready(Some(told));
-        }
-        if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            state.wakers.push(context.waker().clone());
-        }
-        Poll::Pending
     }
 }
 

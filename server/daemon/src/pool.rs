@@ -30,6 +30,8 @@ pub(crate) struct Entry {
     pub idle_since: Instant,
     /// Whether its turn may still end once it is stopping.
     pub stop_now: bool,
+    /// Its process is being ended: the slot is free soon.
+    pub ending: bool,
 }
 
 /// What a turn gets when it asks for an instance.
@@ -43,6 +45,8 @@ pub(crate) enum Grant {
     Full,
     /// All slots are taken for good.
     AllPinned,
+    /// The instance that it must have is gone.
+    Gone,
 }
 
 /// The instances.
@@ -80,7 +84,7 @@ impl Pool {
         self.entries.values()
     }
 
-    pub(crate) fn stopped(&self) -> impl Iterator<Item = &Instance> {
+    pub(crate) fn stopped(&self) -> impl DoubleEndedIterator<Item = &Instance> {
         self.stopped.iter()
     }
 
@@ -106,8 +110,15 @@ impl Pool {
     /// Puts an instance in. The caller has looked that there is room.
     pub(crate) fn insert(&mut self, record: Instance, state: InstanceState) {
         self.of_conversation.insert(record.conversation_id, record.id);
-        let entry =
-            Entry { record, state, idle: None, process_id: 0, idle_since: Instant::now(), stop_now: false };
+        let entry = Entry {
+            record,
+            state,
+            idle: None,
+            process_id: 0,
+            idle_since: Instant::now(),
+            stop_now: false,
+            ending: false,
+        };
         self.entries.insert(entry.record.id, entry);
     }
 
@@ -145,7 +156,7 @@ impl Pool {
         make: impl FnOnce() -> Instance,
     ) -> Grant {
         if let Some(id) = target.or_else(|| self.of_conversation(conversation)) {
-            let Some(entry) = self.entries.get_mut(&id) else { return Grant::Wait };
+            let Some(entry) = self.entries.get_mut(&id) else { return Grant::Gone };
             return match entry.state {
                 InstanceState::Idle => {
                     let running = entry.idle.take();
@@ -192,9 +203,9 @@ impl Pool {
             .collect()
     }
 
-    /// Whether a slot is about to become free.
-    pub(crate) fn is_freeing(&self) -> bool {
-        self.entries.values().any(|entry| entry.state == InstanceState::Stopping)
+    /// How many slots are about to become free.
+    pub(crate) fn ending(&self) -> usize {
+        self.entries.values().filter(|entry| entry.ending).count()
     }
 
     /// Takes a stopped instance out and remembers it.
@@ -224,6 +235,7 @@ impl Pool {
     pub(crate) fn make_dormant(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.state = InstanceState::Dormant;
+            entry.ending = false;
             entry.process_id = 0;
             if exit.is_some() {
                 entry.record.exit = exit;

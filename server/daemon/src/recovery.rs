@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use claude_comms_model::{Conversation, Failure, FailureReason, Instance, Transition, Turn, TurnState, Usage};
+use claude_comms_model::{
+    Conversation, Failure, FailureReason, Instance, Transition, Turn, TurnState, Usage,
+};
 use claude_comms_store::{FinishTurn, Store, StoreError, TurnQuery};
 use claude_comms_stream_json::transcript::{Fate, fate};
 use claude_comms_supervisor::Supervisor;

@@ -33,6 +33,8 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// hyper's default of 200 makes the 201st subscription of a connection wait.
 const STREAMS_PER_CONNECTION: u32 = 10_000;
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// What cancelled turns (10 s to heed the interrupt) and stopped processes (5 s to heed the end of their input) may take.
+const DRAIN_MARGIN: Duration = Duration::from_secs(20);
 /// How long open calls may take to end once nothing runs any more.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -68,6 +70,9 @@ pub enum RunError {
     /// A listener failed.
     #[error("an endpoint failed")]
     Transport(#[from] tonic::transport::Error),
+    /// A listener ended by itself.
+    #[error("an endpoint ended by itself; the log says more")]
+    Endpoint,
 }
 
 /// A server that is ready: it accepts connections once it is run, and what came before waits in the listeners' queues.
@@ -218,11 +223,23 @@ impl Server {
 
         let failed = tokio::select! {
             () = shutdown => None,
-            Some(ended) = serving.join_next() => ended.ok().and_then(Result::err),
+            Some(ended) = serving.join_next() => Some(match ended {
+                Ok(Err(error)) => error.into(),
+                Ok(Ok(())) | Err(_) => RunError::Endpoint,
+            }),
         };
         tracing::info!("draining");
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-        let _ = self.context.dispatcher.drain(self.drain_timeout).await;
+        health.set_not_serving::<ConversationServiceServer<ConversationHandlers>>().await;
+        health.set_not_serving::<InstanceServiceServer<InstanceHandlers>>().await;
+        health.set_not_serving::<DiagnosticsServiceServer<DiagnosticsHandlers>>().await;
+        // Cancelled turns have a grace of their own, and so have processes; after that nothing may hold the end up.
+        let longest = self.drain_timeout + DRAIN_MARGIN;
+        if tokio::time::timeout(longest, self.context.dispatcher.drain(self.drain_timeout)).await.is_err() {
+            tracing::error!(
+                "not everything ended in the time to drain; what still runs is ended with the server"
+            );
+        }
         close.cancel();
         // Watchers of turns that stay queued have been sent away; a call that still hangs is cut.
         let _ =
@@ -236,7 +253,7 @@ impl Server {
         }
         store.close().await;
         drop(sockets);
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -302,5 +319,5 @@ fn token_of(
 fn has_credentials(config: &Config) -> bool {
     ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"]
         .iter()
-        .any(|name| config.instance_environment.get(*name).is_some_and(|value| !value.is_empty()))
+        .any(|name| config.instance_environment.0.get(*name).is_some_and(|value| !value.is_empty()))
 }

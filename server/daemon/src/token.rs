@@ -58,17 +58,21 @@ pub fn load(data_dir: &Path) -> Result<SecretString, TokenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // 244 random bits from the system.
             let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(unusable)?;
-            writeln!(file, "{token}").and_then(|()| file.sync_all()).map_err(unusable)?;
+            write(&path, &token).map_err(unusable)?;
             Ok(token.into())
         }
         Err(source) => Err(unusable(source)),
     }
+}
+
+/// Writes the file whole or not at all. The data directory's lock keeps others away.
+fn write(path: &Path, token: &str) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let _ = fs::remove_file(&fresh);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    writeln!(file, "{token}")?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)
 }
 
 /// Whether an `authorization` value carries the token. Takes the same time wherever they differ.

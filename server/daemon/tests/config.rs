@@ -9,16 +9,16 @@ fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
 }
 
 fn from_file(text: &str, pairs: &[(&str, &str)], overrides: Overrides) -> Result<Config, ConfigError> {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("claude-comms.yaml");
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, text).expect("the file is written");
     let mut pairs = pairs.to_vec();
     pairs.push(("HOME", "/home/nobody"));
     load(Overrides { config_file: Some(file), ..overrides }, environment(&pairs).into_iter())
 }
 
 fn problems(text: &str, pairs: &[(&str, &str)]) -> String {
-    from_file(text, pairs, Overrides::default()).unwrap_err().to_string()
+    from_file(text, pairs, Overrides::default()).expect_err("these settings are bad").to_string()
 }
 
 #[test]
@@ -105,6 +105,6 @@ fn the_clients_variables_are_ignored_and_no_one_elses_reach_a_process() {
         from_file("claude: {environment: {EXTRA: 1}}\nauth: {mode: none}\n", &pairs, Overrides::default())
             .unwrap();
     assert_eq!(config.auth, AuthMode::None);
-    let names: Vec<&str> = config.instance_environment.keys().map(String::as_str).collect();
+    let names: Vec<&str> = config.instance_environment.0.keys().map(String::as_str).collect();
     assert_eq!(names, ["ANTHROPIC_API_KEY", "EXTRA"]);
 }

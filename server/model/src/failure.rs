@@ -59,6 +59,8 @@ reasons!(
         SpawnFailed = "SPAWN_FAILED",
         /// The Claude Code CLI was not found.
         ClaudeNotFound = "CLAUDE_NOT_FOUND",
+        /// The Claude Code CLI is older than the oldest that is supported.
+        ClaudeTooOld = "CLAUDE_TOO_OLD",
         /// The turn did not end within its time.
         TurnTimeout = "TURN_TIMEOUT",
         /// The server was restarted while the turn ran.

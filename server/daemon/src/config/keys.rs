@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
-use super::{AuthMode, BackendKind, Config};
+use super::{AuthMode, BackendKind, Config, Variables};
 use crate::listen;
 
 /// One setting.
@@ -27,7 +27,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "backend", set: |c, v| backend(v).map(|b| c.backend = b) },
     Key { path: "claude.binary", set: |c, v| path(v).map(|p| c.claude.binary = p) },
     Key { path: "claude.model", set: |c, v| text(v).map(|m| c.claude.model = Some(m)) },
-    Key { path: "claude.environment", set: |c, v| variables(v).map(|e| c.claude.environment = e) },
+    Key { path: "claude.environment", set: |c, v| variables(v).map(|e| c.claude.environment = Variables(e)) },
     Key { path: "claude.extra_args", set: |c, v| strings(v).map(|a| c.claude.extra_args = a) },
     Key { path: "simulated.scenario", set: |c, v| path(v).map(|p| c.scenario = Some(p)) },
     Key { path: "pool.max_instances", set: |c, v| count(v, 1..=10_000).map(|n| c.pool.max_instances = n) },
@@ -69,15 +69,27 @@ fn strings(value: &Value) -> Result<Vec<String>, String> {
 
 fn variables(value: &Value) -> Result<BTreeMap<String, String>, String> {
     let Value::Object(map) = value else {
-        return Err(format!("must be a map of variables, not {value}"));
+        return Err(format!("must be a map of variables, not {}", kind(value)));
     };
     map.iter()
         .map(|(name, value)| match value {
             Value::String(text) => Ok((name.clone(), text.clone())),
             Value::Number(_) | Value::Bool(_) => Ok((name.clone(), value.to_string())),
-            other => Err(format!("{name} must be a text, not {other}")),
+            other => Err(format!("{name} must be a text, not {}", kind(other))),
         })
         .collect()
+}
+
+/// What a value is, for messages that must not show a secret.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
 }
 
 fn count(value: &Value, range: std::ops::RangeInclusive<usize>) -> Result<usize, String> {

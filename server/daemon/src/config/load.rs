@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{AuthMode, BackendKind, ClaudeOptions, Config, Listen, PoolOptions, keys};
+use super::{AuthMode, BackendKind, ClaudeOptions, Config, Listen, PoolOptions, Variables, keys};
 use crate::listen;
 
 const PREFIX: &str = "CLAUDE_COMMS_";
@@ -77,7 +77,16 @@ pub fn load(
     overrides: Overrides,
     environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Config, ConfigError> {
+    let environment: Vec<(OsString, OsString)> = environment.collect();
+    let unreadable = environment.iter().find(|(name, value)| {
+        name.to_string_lossy().starts_with(PREFIX) && (name.to_str().is_none() || value.to_str().is_none())
+    });
+    if let Some((name, _)) = unreadable {
+        let name = name.to_string_lossy();
+        return Err(ConfigError::Keys(vec![format!("environment variable {name}: must be UTF-8")]));
+    }
     let environment: BTreeMap<String, String> = environment
+        .into_iter()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let mut config = defaults(&environment);
@@ -127,7 +136,7 @@ fn defaults(environment: &BTreeMap<String, String>) -> Config {
         claude: ClaudeOptions {
             binary: PathBuf::from("claude"),
             model: None,
-            environment: BTreeMap::new(),
+            environment: Variables::default(),
             extra_args: Vec::new(),
         },
         scenario: None,
@@ -141,9 +150,9 @@ fn defaults(environment: &BTreeMap<String, String>) -> Config {
         max_attempts: 3,
         prompt_limit_bytes: 2 << 20,
         auth: AuthMode::Token,
-        instance_environment: claude_comms_supervisor::allowed_environment(
+        instance_environment: Variables(claude_comms_supervisor::allowed_environment(
             environment.iter().map(|(name, value)| (name.clone(), value.clone())),
-        ),
+        )),
         own_binary: PathBuf::from("/proc/self/exe"),
     }
 }
@@ -172,9 +181,7 @@ fn finish(mut config: Config, environment: &BTreeMap<String, String>) -> Result<
             "auth.mode: none is allowed on loopback only; use token, or listen on 127.0.0.1".to_owned(),
         ]));
     }
-    let binary = config.claude.binary.clone();
-    config.instance_environment.extend(config.claude.environment.clone());
-    config.claude.binary = binary;
+    config.instance_environment.0.extend(config.claude.environment.0.clone());
     Ok(config)
 }
 

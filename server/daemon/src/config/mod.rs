@@ -45,6 +45,16 @@ pub enum Listen {
     Tcp(std::net::SocketAddr),
 }
 
+/// Environment variables. Their values may be secret: shown are their names alone.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Variables(pub BTreeMap<String, String>);
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 /// The Claude Code CLI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaudeOptions {
@@ -53,7 +63,7 @@ pub struct ClaudeOptions {
     /// Model of conversations that name none; `None` leaves it to the CLI.
     pub model: Option<String>,
     /// Variables given to each process beside the allow-list.
-    pub environment: BTreeMap<String, String>,
+    pub environment: Variables,
     /// Arguments given to each process beside our own.
     pub extra_args: Vec<String>,
 }
@@ -95,7 +105,7 @@ pub struct Config {
     /// Who may call over TCP.
     pub auth: AuthMode,
     /// What instances see of the server's environment.
-    pub instance_environment: BTreeMap<String, String>,
+    pub instance_environment: Variables,
     /// Our own binary, which is also reaper and simulator.
     pub own_binary: PathBuf,
 }

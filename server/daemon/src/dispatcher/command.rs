@@ -29,6 +29,7 @@ pub(crate) enum Command {
     Restore(Box<Instance>, oneshot::Sender<()>),
     StartInstance(Box<NewInstance>, Reply<InstanceView>),
     StopInstance(InstanceId, bool, Reply<InstanceView>),
+    FindInstance(String, Reply<InstanceView>),
     Instances(oneshot::Sender<Vec<InstanceView>>),
     Load(oneshot::Sender<Load>),
     Drain(Duration, oneshot::Sender<()>),

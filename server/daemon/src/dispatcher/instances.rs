@@ -45,6 +45,14 @@ impl DispatcherTask {
         if self.is_draining() {
             return starting.refuse(Refused::Draining);
         }
+        self.starting.retain(|starting| !starting.reply.is_closed());
+        if let Some(other) =
+            self.starting.iter().find(|s| s.new.conversation.id == starting.new.conversation.id)
+        {
+            let conversation = other.new.conversation.id;
+            return starting.refuse(Refused::ConversationStarting(conversation));
+        }
+        let new = &starting.new;
         if let Some(served) = self.pool.of_conversation(new.conversation.id) {
             let pinned = self.pool.get(served).is_some_and(|entry| entry.record.pinned);
             if pinned {
@@ -60,24 +68,23 @@ impl DispatcherTask {
 
     /// Starts what waits for a slot and can have one.
     pub(super) fn pump_starts(&mut self) {
-        let mut waiting = Vec::new();
+        let (mut waiting, mut wanted) = (Vec::new(), 0);
         for starting in std::mem::take(&mut self.starting) {
-            if self.pool.all_pinned() {
+            if starting.reply.is_closed() {
+                // Who asked has gone: nothing is started behind anybody's back.
+            } else if self.pool.all_pinned() {
                 starting.refuse(Refused::AllInstancesPinned(self.options.max_instances));
             } else if self.pool.of_conversation(starting.new.conversation.id).is_some() {
                 waiting.push(starting);
             } else if self.pool.is_full() {
-                if !self.pool.is_freeing()
-                    && let Some(idle) = self.pool.longest_idle()
-                {
-                    self.begin_stop(idle);
-                }
+                wanted += 1;
                 waiting.push(starting);
             } else {
                 self.launch(starting);
             }
         }
         self.starting.extend(waiting);
+        self.make_room(wanted);
     }
 
     fn launch(&mut self, Starting { new, reply }: Starting) {
@@ -90,6 +97,7 @@ impl DispatcherTask {
         let id = record.id;
         self.pool.insert(record.clone(), InstanceState::Starting);
         let (backend, store) = (self.backend.clone(), std::sync::Arc::clone(&self.store));
+        let given_up = self.launches.clone();
         self.tracker.spawn(async move {
             let made = async {
                 backend.ready().await?;
@@ -110,7 +118,8 @@ impl DispatcherTask {
                 store.put_instance(record).await?;
                 Ok(running)
             };
-            let command = match made.await {
+            let made = given_up.run_until_cancelled(made).await.unwrap_or(Err(Refused::Draining));
+            let command = match made {
                 Ok(running) => Command::InstanceReady(id, Box::new(running), reply),
                 Err(refused) => Command::InstanceFailed(id, refused, reply),
             };
@@ -131,7 +140,7 @@ impl DispatcherTask {
     }
 
     pub(super) fn instance_failed(&mut self, id: InstanceId, refused: Refused, reply: Reply<InstanceView>) {
-        self.backend.remove_instance_dir(id);
+        self.remove_dir(id);
         self.pool.forget(id);
         self.answer_stops(id);
         let _ = reply.send(Err(refused));
@@ -143,15 +152,20 @@ impl DispatcherTask {
         if let Some(entry) = self.pool.get_mut(id) {
             entry.process_id = running.process.process_id();
             entry.record.process_generation += 1;
+            let pinned = entry.record.pinned.then(|| entry.record.clone());
             if entry.state == InstanceState::Starting {
                 self.pool.apply(id, InstanceEvent::Ready);
                 self.pool.apply(id, InstanceEvent::Lease);
+            }
+            if let Some(record) = pinned {
+                self.put(record);
             }
         }
     }
 
     fn watch_process(&self, id: InstanceId, running: &Running) {
-        let Some(commands) = self.commands() else { return };
+        // Weak: a process that lives must not keep the task alive that owns it.
+        let Some(commands) = self.commands().map(|commands| commands.downgrade()) else { return };
         let process_id = running.process.process_id();
         // Not a clone of the handle: the last handle's drop must still end the process.
         let mut states = running.process.state();
@@ -161,7 +175,9 @@ impl DispatcherTask {
                     Ok(ProcessState::Exited(exit)) => exit_record(exit),
                     _ => return,
                 };
-            let _ = commands.send(Command::ProcessGone(id, process_id, exit)).await;
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.send(Command::ProcessGone(id, process_id, exit)).await;
+            }
         });
     }
 
@@ -179,7 +195,8 @@ impl DispatcherTask {
     /// An instance comes back from its turn, alive or not.
     pub(super) fn take_back(&mut self, id: InstanceId, running: Option<Running>, exit: Option<InstanceExit>) {
         let Some(entry) = self.pool.get_mut(id) else { return };
-        let pinned = entry.record.pinned.then(|| entry.record.clone());
+        // It may have died in the moment between its turn's end and its return.
+        let running = running.filter(|running| running.process.state().borrow().exit().is_none());
         match running {
             Some(running) => {
                 entry.idle = Some(running);
@@ -188,9 +205,6 @@ impl DispatcherTask {
                 }
             }
             None => self.take_back_dead(id, exit),
-        }
-        if let Some(record) = pinned {
-            self.put(record);
         }
     }
 
@@ -211,7 +225,7 @@ impl DispatcherTask {
             Some(InstanceState::Stopping) => self.end_process(id),
             // What the pool made by itself goes with its process; the conversation gets another when it needs one.
             Some(InstanceState::Dormant) if !pinned => {
-                self.backend.remove_instance_dir(id);
+                self.remove_dir(id);
                 self.pool.remove(id, None);
             }
             _ => {}
@@ -258,14 +272,24 @@ impl DispatcherTask {
     /// Ends the process of a stopping instance that nobody holds.
     fn end_process(&mut self, id: InstanceId) {
         let Some(commands) = self.commands() else { return };
+        let (draining, asked) = (self.is_draining(), self.is_asked_to_stop(id));
         let Some(entry) = self.pool.get_mut(id) else { return };
         let how = if entry.stop_now { Stop::Now } else { Stop::Graceful };
         let running = entry.idle.take();
+        entry.ending = true;
+        // A pinned instance's end is durable before anybody is told. With the server alone it does not end.
+        let record = (entry.record.pinned && (!draining || asked))
+            .then(|| Instance { stopped: true, ..entry.record.clone() });
+        let store = std::sync::Arc::clone(&self.store);
         self.tracker.spawn(async move {
             let exit = match running {
                 Some(running) => Some(exit_record(&running.process.stop(how).await)),
                 None => None,
             };
+            if let Some(mut record) = record {
+                record.exit = exit.clone().or(record.exit);
+                write(store.as_ref(), record).await;
+            }
             let _ = commands.send(Command::Stopped(id, exit)).await;
         });
     }
@@ -279,12 +303,8 @@ impl DispatcherTask {
             return;
         }
         self.pool.apply(id, InstanceEvent::StopDone);
-        self.backend.remove_instance_dir(id);
-        if let Some(record) = self.pool.remove(id, exit)
-            && record.pinned
-        {
-            self.put(record);
-        }
+        self.remove_dir(id);
+        self.pool.remove(id, exit);
         self.answer_stops(id);
     }
 
@@ -314,12 +334,20 @@ impl DispatcherTask {
     /// Writes a pinned instance's record, without waiting for it.
     fn put(&self, record: Instance) {
         let store = std::sync::Arc::clone(&self.store);
-        self.tracker.spawn(async move {
-            let id = record.id;
-            if let Err(error) = store.put_instance(record).await {
-                tracing::warn!(error = chain(&error), instance.id = %id, "instance record could not be written");
-            }
-        });
+        self.tracker.spawn(async move { write(store.as_ref(), record).await });
+    }
+
+    /// Removes what an instance left on disk, beside the task: a tree may take a while.
+    fn remove_dir(&self, id: InstanceId) {
+        let backend = self.backend.clone();
+        self.tracker.spawn_blocking(move || backend.remove_instance_dir(id));
+    }
+}
+
+async fn write(store: &dyn claude_comms_store::Store, record: Instance) {
+    let id = record.id;
+    if let Err(error) = store.put_instance(record).await {
+        tracing::error!(error = chain(&error), instance.id = %id, "instance record could not be written");
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 
 use claude_comms_model::{ConversationId, InstanceId, TurnId};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 use super::{Command, LeaseReport};
 use crate::{
@@ -22,6 +23,7 @@ pub(crate) struct Lease {
     pub model: Option<String>,
     pub running: Option<Running>,
     commands: Option<mpsc::Sender<Command>>,
+    tracker: TaskTracker,
 }
 
 impl Lease {
@@ -30,8 +32,9 @@ impl Lease {
         model: Option<String>,
         running: Option<Running>,
         commands: mpsc::Sender<Command>,
+        tracker: TaskTracker,
     ) -> Self {
-        Self { instance_id, model, running, commands: Some(commands) }
+        Self { instance_id, model, running, commands: Some(commands), tracker }
     }
 
     /// Tells that the holder started a process for it.
@@ -54,9 +57,11 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(commands) = self.commands.take() {
-            // A full mailbox would leave the instance busy for ever: better a process too few than a turn that waits.
-            if commands.try_send(Command::Returned(self.instance_id, Box::default())).is_err() {
-                tracing::error!(instance.id = %self.instance_id, "a dropped lease could not be returned");
+            let command = Command::Returned(self.instance_id, Box::default());
+            if let Err(mpsc::error::TrySendError::Full(command)) = commands.try_send(command) {
+                self.tracker.spawn(async move {
+                    let _ = commands.send(command).await;
+                });
             }
         }
     }
@@ -134,10 +139,13 @@ impl Lines {
         let _ = grant.send(Ok(lease));
     }
 
-    /// Takes a turn out of those that wait for an instance; its task is told why by the caller.
-    pub(crate) fn refuse(&mut self, id: TurnId) {
+    /// Tells a waiting turn that it will never get an instance.
+    pub(crate) fn refuse(&mut self, id: TurnId, why: super::Refused) {
         self.ready.retain(|ready| *ready != id);
-        self.granted += 1;
+        if let Some(grant) = self.slots.get_mut(&id).and_then(|slot| slot.grant.take()) {
+            self.granted += 1;
+            let _ = grant.send(Err(why));
+        }
     }
 
     /// Whether a new turn of the conversation would have others before it.

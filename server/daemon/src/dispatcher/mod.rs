@@ -107,6 +107,9 @@ pub enum Refused {
     /// The conversation has an instance of its own.
     #[error("conversation {0} is served by instance {1}; stop that one first")]
     ConversationServed(ConversationId, InstanceId),
+    /// Somebody else is starting an instance for the conversation.
+    #[error("an instance is already being started for conversation {0}")]
+    ConversationStarting(ConversationId),
     /// The instance serves another conversation.
     #[error("instance {0} serves another conversation")]
     OtherConversation(InstanceId),
@@ -231,6 +234,14 @@ impl Dispatcher {
     /// [`Refused::Gone`].
     pub async fn instances(&self) -> Result<Vec<InstanceView>, Refused> {
         self.ask(Command::Instances).await
+    }
+
+    /// An instance by id or name; of stopped ones with that name the newest.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchInstance`].
+    pub async fn find_instance(&self, text: &str) -> Result<InstanceView, Refused> {
+        self.ask(|reply| Command::FindInstance(text.to_owned(), reply)).await?
     }
 
     /// What is going on.

@@ -6,14 +6,14 @@ use std::{
 };
 
 use claude_comms_model::{
-    CancelReason, ConversationId, Instance, InstanceId, Timestamp, Turn, TurnId, instance::InstanceEvent,
+    CancelReason, ConversationId, Instance, InstanceId, InstanceState, Timestamp, Turn, TurnId,
 };
 use claude_comms_store::Store;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{
@@ -44,6 +44,8 @@ pub(super) struct DispatcherTask {
     /// Who waits for an instance's end.
     pub(super) stopping: Vec<(InstanceId, Reply<super::InstanceView>)>,
     draining: Option<oneshot::Sender<()>>,
+    /// Ends the starts of processes that nobody waits for any more.
+    pub(super) launches: CancellationToken,
     /// Messages to itself that come later; gone with the task.
     timers: JoinSet<()>,
 }
@@ -70,6 +72,7 @@ impl DispatcherTask {
             starting: Vec::new(),
             stopping: Vec::new(),
             draining: None,
+            launches: CancellationToken::new(),
             timers: JoinSet::new(),
         }
     }
@@ -104,6 +107,9 @@ impl DispatcherTask {
             }
             Command::StartInstance(new, reply) => self.start_instance(*new, reply),
             Command::StopInstance(id, now, reply) => self.stop_instance(id, now, reply),
+            Command::FindInstance(name, reply) => {
+                let _ = reply.send(self.find(&name));
+            }
             Command::Instances(reply) => {
                 let _ = reply.send(self.views());
             }
@@ -157,12 +163,7 @@ impl DispatcherTask {
             Some(Refused::AllInstancesPinned(self.options.max_instances))
         } else {
             new.target
-                .filter(|id| {
-                    self.pool.get(*id).is_none_or(|e| {
-                        e.state.next(InstanceEvent::Stop).is_err()
-                            || e.state == claude_comms_model::InstanceState::Stopping
-                    })
-                })
+                .filter(|id| self.pool.get(*id).is_none_or(|entry| entry.state == InstanceState::Stopping))
                 .map(Refused::InstanceStopped)
         };
         if let Some(refused) = refused {
@@ -183,7 +184,7 @@ impl DispatcherTask {
         let idle = target
             .or_else(|| self.pool.of_conversation(conversation))
             .and_then(|id| self.pool.get(id))
-            .is_some_and(|entry| entry.state == claude_comms_model::InstanceState::Idle);
+            .is_some_and(|entry| entry.state == InstanceState::Idle);
         idle || !self.pool.is_full()
     }
 
@@ -216,8 +217,9 @@ impl DispatcherTask {
             commands,
             granted,
             max_attempts: self.options.max_attempts,
+            tracker: self.tracker.clone(),
         };
-        self.tracker.spawn(turn::run(task, begin));
+        turn::spawn(task, begin);
     }
 
     /// Starts whoever can run, oldest first.
@@ -227,11 +229,12 @@ impl DispatcherTask {
             return;
         }
         let ready: Vec<TurnId> = self.lines.ready.iter().copied().collect();
-        let mut full = false;
+        let (mut full, mut wanted) = (false, 0);
         for id in ready {
             let Some(slot) = self.lines.slots.get(&id) else { continue };
             let (conversation, target) = (slot.conversation, slot.target);
             if full && target.is_none() && self.pool.of_conversation(conversation).is_none() {
+                wanted += 1;
                 continue;
             }
             let record = self.new_record(conversation);
@@ -239,24 +242,32 @@ impl DispatcherTask {
                 Grant::Instance(instance, running) => {
                     let Some(commands) = self.commands() else { return };
                     let model = self.pool.get(instance).and_then(|entry| entry.record.model.clone());
-                    self.lines.grant(id, Lease::new(instance, model, running, commands));
+                    self.lines
+                        .grant(id, Lease::new(instance, model, running, commands, self.tracker.clone()));
                 }
                 Grant::Wait => {}
                 Grant::Full => {
                     full = true;
-                    if !self.pool.is_freeing()
-                        && let Some(idle) = self.pool.longest_idle()
-                    {
-                        self.begin_stop(idle);
-                    }
+                    wanted += 1;
                 }
                 Grant::AllPinned => {
-                    if let Some(grant) = self.lines.slots.get_mut(&id).and_then(|slot| slot.grant.take()) {
-                        self.lines.refuse(id);
-                        let _ = grant.send(Err(Refused::AllInstancesPinned(self.options.max_instances)));
+                    self.lines.refuse(id, Refused::AllInstancesPinned(self.options.max_instances));
+                }
+                Grant::Gone => {
+                    if let Some(target) = target {
+                        self.lines.refuse(id, Refused::InstanceStopped(target));
                     }
                 }
             }
+        }
+        self.make_room(wanted);
+    }
+
+    /// Ends as many idle instances as slots are wanted, those counted that are on their way out.
+    pub(super) fn make_room(&mut self, wanted: usize) {
+        for _ in self.pool.ending()..wanted {
+            let Some(idle) = self.pool.longest_idle() else { return };
+            self.begin_stop(idle);
         }
     }
 
@@ -323,6 +334,7 @@ impl DispatcherTask {
     }
 
     fn cancel_all(&mut self) {
+        self.launches.cancel();
         for slot in self.lines.slots.values().filter(|slot| slot.grant.is_none()) {
             slot.live.request_cancel(cancelled(CancelReason::ServerShutdown, "the server was shut down"));
         }

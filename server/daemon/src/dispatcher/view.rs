@@ -24,6 +24,19 @@ impl DispatcherTask {
             .ok_or_else(|| Refused::NoSuchInstance(id.to_string()))
     }
 
+    /// By id or name. A name is unique among those that are not stopped; of stopped ones the newest is meant.
+    pub(super) fn find(&self, text: &str) -> Result<InstanceView, Refused> {
+        if let Ok(id) = text.parse::<InstanceId>() {
+            return self.view(id);
+        }
+        let named = |name: &str| name == text && !text.is_empty();
+        let live = self.pool.iter().find(|entry| named(&entry.record.name)).map(|entry| entry.record.id);
+        let stopped =
+            || self.pool.stopped().filter(|record| named(&record.name)).map(|record| record.id).next_back();
+        let id = live.or_else(stopped).ok_or_else(|| Refused::NoSuchInstance(text.to_owned()))?;
+        self.view(id)
+    }
+
     pub(super) fn views(&self) -> Vec<InstanceView> {
         let mut views: Vec<InstanceView> = self
             .pool

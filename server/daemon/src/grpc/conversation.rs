@@ -133,7 +133,7 @@ impl ConversationService for ConversationHandlers {
         let mut check = Check::default();
         check.text("title", &request.title, 800);
         check.text("system_prompt", &request.system_prompt, SYSTEM_PROMPT_BYTES);
-        check.text("model", &request.model, 256);
+        check.model(&request.model);
         check.labels(&request.labels);
         check.done()?;
         let new = NewConversation {
@@ -170,10 +170,9 @@ impl ConversationService for ConversationHandlers {
         };
         check.done()?;
         let page = self.0.store.conversations(query).await.map_err(ApiError::Store)?;
-        Ok(Response::new(v1::ListConversationsResponse {
-            conversations: page.items.iter().map(|c| convert::conversation(c, Shown::InList)).collect(),
-            next_page_token: page.next.unwrap_or_default(),
-        }))
+        let conversations = page.items.iter().map(|c| convert::conversation(c, Shown::InList)).collect();
+        let next_page_token = page.next.unwrap_or_default();
+        Ok(Response::new(v1::ListConversationsResponse { conversations, next_page_token }))
     }
 
     async fn send_message(
@@ -207,6 +206,9 @@ impl ConversationService for ConversationHandlers {
             timeout: request.timeout.as_ref(),
         };
         let (request_id, timeout) = self.0.check_prompt(&mut check, &prompt);
+        if !request.instance_id.is_empty() {
+            Context::check_instance(&mut check, "instance_id", &request.instance_id);
+        }
         let id = check.need(id)?;
         let target = match request.instance_id.as_str() {
             "" => None,
@@ -261,11 +263,7 @@ impl ConversationService for ConversationHandlers {
         let query = TurnQuery {
             conversation_id,
             states,
-            since: request.since.map(|since| {
-                claude_comms_model::Timestamp(
-                    since.seconds.saturating_mul(1_000_000) + i64::from(since.nanos) / 1000,
-                )
-            }),
+            since: check.time("since", request.since),
             id_match: check.id_match(&request.id_match),
             newest_first: request.newest_first,
             limit: check.page_size(request.page_size),
@@ -276,10 +274,9 @@ impl ConversationService for ConversationHandlers {
             self.0.conversation(id).await?;
         }
         let page = self.0.store.turns(query).await.map_err(ApiError::Store)?;
-        Ok(Response::new(v1::ListTurnsResponse {
-            turns: page.items.iter().map(|turn| convert::turn(turn, Shown::InList)).collect(),
-            next_page_token: page.next.unwrap_or_default(),
-        }))
+        let turns = page.items.iter().map(|turn| convert::turn(turn, Shown::InList)).collect();
+        let next_page_token = page.next.unwrap_or_default();
+        Ok(Response::new(v1::ListTurnsResponse { turns, next_page_token }))
     }
 
     async fn wait_turn(&self, request: Request<v1::WaitTurnRequest>) -> Result<Response<v1::Turn>, Status> {

@@ -91,12 +91,12 @@ pub(super) fn turn(turn: &model::Turn, shown: Shown) -> v1::Turn {
         TurnState::Completed { text: answer } => text = take("text", answer),
         TurnState::Failed { failure: why, partial_text: partial } => {
             partial_text = take("partial_text", partial);
-            let message = cut(&why.message, 16 << 10).0;
+            let message = cut(&why.message, shown.limit_bytes().min(16 << 10)).0;
             failure = Some(v1::TurnFailure { reason: why.reason.as_str().to_owned(), message });
         }
         TurnState::Cancelled { failure: why, partial_text: partial } => {
             partial_text = take("partial_text", partial);
-            let message = cut(&why.message, 16 << 10).0;
+            let message = cut(&why.message, shown.limit_bytes().min(16 << 10)).0;
             failure = Some(v1::TurnFailure { reason: why.reason.as_str().to_owned(), message });
         }
     }
@@ -143,7 +143,7 @@ pub(super) fn conversation(conversation: &model::Conversation, shown: Shown) -> 
     }
 }
 
-pub(super) fn instance(view: &InstanceView) -> v1::Instance {
+pub(super) fn instance(view: &InstanceView, shown: Shown) -> v1::Instance {
     let record = &view.record;
     let state = match view.state {
         InstanceState::Starting => v1::InstanceState::Starting,
@@ -171,7 +171,7 @@ pub(super) fn instance(view: &InstanceView) -> v1::Instance {
         exit: record.exit.as_ref().map(|exit| v1::InstanceExit {
             code: exit.code.unwrap_or(-1),
             reason: exit.reason.clone(),
-            stderr: cut(&exit.stderr, 8 << 10).0,
+            stderr: cut(&exit.stderr, shown.limit_bytes().min(8 << 10)).0,
             time: Some(timestamp(exit.time)),
         }),
         pinned: record.pinned,

@@ -25,7 +25,7 @@ impl DiagnosticsService for DiagnosticsHandlers {
             server_id: identity.id.to_string(),
             incarnation: identity.incarnation,
             backend: context.backend.name().to_owned(),
-            backend_version: context.backend.version().await,
+            backend_version: context.backend.version(),
             start_time: Some(convert::timestamp(context.start_time.into())),
             process_id: std::process::id(),
             memory_bytes: crate::memory::resident_bytes(std::process::id()),

@@ -10,13 +10,13 @@ use uuid::Uuid;
 use super::{
     Context,
     conversation::Prompt,
-    convert,
+    convert::{self, Shown},
     events::TurnEvents,
     page::page,
     status::ApiError,
-    validate::{Check, SYSTEM_PROMPT_BYTES, is_name},
+    validate::{Check, SYSTEM_PROMPT_BYTES, is_name, shortened},
 };
-use crate::dispatcher::{InstanceView, NewInstance, Refused};
+use crate::dispatcher::{InstanceView, NewInstance};
 
 /// The handlers of `InstanceService`.
 #[derive(Debug, Clone)]
@@ -25,25 +25,14 @@ pub(crate) struct InstanceHandlers(pub Context);
 impl Context {
     /// An instance by id or name.
     pub(super) async fn find_instance(&self, text: &str) -> Result<InstanceView, ApiError> {
-        let views = self.dispatcher.instances().await?;
-        let found = match text.parse::<InstanceId>() {
-            Ok(id) => views.into_iter().find(|view| view.record.id == id),
-            // A name is unique among those that are not stopped; of stopped ones the newest is meant.
-            Err(_) => {
-                let named = |view: &InstanceView| view.record.name == text;
-                let live =
-                    views.iter().find(|view| named(view) && view.state != InstanceState::Stopped).cloned();
-                live.or_else(|| views.into_iter().rev().find(named))
-            }
-        };
-        found.ok_or_else(|| ApiError::Refused(Refused::NoSuchInstance(text.to_owned())))
+        Ok(self.dispatcher.find_instance(text).await?)
     }
 
-    fn check_instance(check: &mut Check, text: &str) {
+    pub(super) fn check_instance(check: &mut Check, field: &str, text: &str) {
         if text.is_empty() {
-            check.bad("id", "is required; give the ID or the name of an instance");
+            check.bad(field, "is required; give the ID or the name of an instance");
         } else if text.parse::<InstanceId>().is_err() && !is_name(text) {
-            check.bad("id", format!("is neither a UUID nor a name: {text:.40?}"));
+            check.bad(field, format!("is neither a UUID nor a name: {}", shortened(text)));
         }
     }
 }
@@ -59,7 +48,7 @@ impl InstanceService for InstanceHandlers {
         let request = request.into_inner();
         let mut check = Check::default();
         check.name("name", &request.name);
-        check.text("model", &request.model, 256);
+        check.model(&request.model);
         check.text("system_prompt", &request.system_prompt, SYSTEM_PROMPT_BYTES);
         let given = match request.conversation_id.as_str() {
             "" => None,
@@ -79,7 +68,7 @@ impl InstanceService for InstanceHandlers {
         };
         let new = NewInstance { name: request.name, model, conversation, make_conversation };
         let view = self.0.dispatcher.start_instance(new).await.map_err(ApiError::Refused)?;
-        Ok(Response::new(convert::instance(&view)))
+        Ok(Response::new(convert::instance(&view, Shown::Alone)))
     }
 
     async fn get_instance(
@@ -87,10 +76,10 @@ impl InstanceService for InstanceHandlers {
         request: Request<v1::GetInstanceRequest>,
     ) -> Result<Response<v1::Instance>, Status> {
         let mut check = Check::default();
-        Context::check_instance(&mut check, &request.get_ref().id);
+        Context::check_instance(&mut check, "id", &request.get_ref().id);
         check.done()?;
         let view = self.0.find_instance(&request.get_ref().id).await?;
-        Ok(Response::new(convert::instance(&view)))
+        Ok(Response::new(convert::instance(&view, Shown::Alone)))
     }
 
     async fn list_instances(
@@ -115,7 +104,7 @@ impl InstanceService for InstanceHandlers {
         });
         let (views, next_page_token) =
             page(views, &request.page_token, size, |view| view.record.id.to_string());
-        let instances = views.iter().map(convert::instance).collect();
+        let instances = views.iter().map(|view| convert::instance(view, Shown::InList)).collect();
         Ok(Response::new(v1::ListInstancesResponse { instances, next_page_token }))
     }
 
@@ -125,7 +114,7 @@ impl InstanceService for InstanceHandlers {
     ) -> Result<Response<v1::Instance>, Status> {
         let request = request.into_inner();
         let mut check = Check::default();
-        Context::check_instance(&mut check, &request.id);
+        Context::check_instance(&mut check, "id", &request.id);
         let mode = v1::StopMode::try_from(request.mode).ok();
         if mode.is_none() {
             check.bad("mode", format!("{} is not a way to stop", request.mode));
@@ -137,7 +126,7 @@ impl InstanceService for InstanceHandlers {
             v1::StopMode::Now => true,
         };
         let view = self.0.dispatcher.stop_instance(id, now).await.map_err(ApiError::Refused)?;
-        Ok(Response::new(convert::instance(&view)))
+        Ok(Response::new(convert::instance(&view, Shown::Alone)))
     }
 
     async fn query_instance(
@@ -146,7 +135,7 @@ impl InstanceService for InstanceHandlers {
     ) -> Result<Response<Self::QueryInstanceStream>, Status> {
         let request = request.into_inner();
         let mut check = Check::default();
-        Context::check_instance(&mut check, &request.id);
+        Context::check_instance(&mut check, "id", &request.id);
         let prompt = Prompt {
             text: &request.prompt,
             request_id: &request.request_id,

@@ -10,6 +10,12 @@ use crate::{backend::chain, dispatcher::Refused, live::Detached};
 /// Domain of every `ErrorInfo` of this server.
 pub const DOMAIN: &str = "claude-comms";
 
+/// A status travels in HTTP/2 trailers, of which most clients take 16 KiB, percent- and base64-encoded: its parts are
+/// bounded so that it always arrives.
+const MESSAGE_BYTES: usize = 2 << 10;
+const METADATA_BYTES: usize = 200;
+const VIOLATIONS: usize = 12;
+
 /// A call that failed.
 #[derive(Debug)]
 pub enum ApiError {
@@ -99,7 +105,9 @@ fn of_refused(refused: Refused) -> Status {
             text,
             &[("max_instances", count.to_string())],
         ),
-        Refused::NotReady(not_ready) => status(Code::FailedPrecondition, not_ready.reason, text, &[]),
+        Refused::NotReady(not_ready) => {
+            status(Code::FailedPrecondition, not_ready.reason.as_str(), text, &[])
+        }
         Refused::NameTaken(name) => {
             status(Code::AlreadyExists, "INSTANCE_NAME_TAKEN", text, &[("name", name)])
         }
@@ -112,6 +120,12 @@ fn of_refused(refused: Refused) -> Status {
             "CONVERSATION_HAS_INSTANCE",
             text,
             &[("conversation_id", conversation.to_string()), ("instance_id", instance.to_string())],
+        ),
+        Refused::ConversationStarting(conversation) => status(
+            Code::FailedPrecondition,
+            "CONVERSATION_STARTING",
+            text,
+            &[("conversation_id", conversation.to_string())],
         ),
         Refused::OtherConversation(id) => status(
             Code::FailedPrecondition,
@@ -150,12 +164,27 @@ fn of_store(error: &StoreError) -> Status {
 }
 
 fn info(reason: &str, metadata: &[(&str, String)]) -> ErrorDetails {
-    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), shortened(value, METADATA_BYTES)));
     ErrorDetails::with_error_info(reason, DOMAIN, metadata.collect::<std::collections::HashMap<_, _>>())
 }
 
 fn status(code: Code, reason: &str, message: String, metadata: &[(&str, String)]) -> Status {
-    Status::with_error_details(code, message, info(reason, metadata))
+    Status::with_error_details(code, shortened(&message, MESSAGE_BYTES), info(reason, metadata))
+}
+
+/// A text that fits: its beginning says what failed, its end (of a standard error, say) why.
+fn shortened(text: &str, limit_bytes: usize) -> String {
+    if text.len() <= limit_bytes {
+        return text.to_owned();
+    }
+    let (mut head, mut tail) = (limit_bytes / 3, text.len() - limit_bytes * 2 / 3);
+    while !text.is_char_boundary(head) {
+        head -= 1;
+    }
+    while !text.is_char_boundary(tail) {
+        tail += 1;
+    }
+    format!("{} … {}", &text[..head], &text[tail..])
 }
 
 fn absent(reason: &str, what: &str, id: &str) -> Status {
@@ -166,10 +195,17 @@ fn bad_fields(fields: Vec<(String, String)>) -> Status {
     let text =
         fields.iter().map(|(field, problem)| format!("{field}: {problem}")).collect::<Vec<_>>().join("; ");
     let mut details = info("INVALID_ARGUMENT", &[]);
-    let violations: Vec<FieldViolation> =
-        fields.into_iter().map(|(field, problem)| FieldViolation::new(field, problem)).collect();
+    let more = fields.len().saturating_sub(VIOLATIONS);
+    let mut violations: Vec<FieldViolation> = fields
+        .into_iter()
+        .take(VIOLATIONS)
+        .map(|(field, problem)| FieldViolation::new(field, shortened(&problem, METADATA_BYTES)))
+        .collect();
+    if more > 0 {
+        violations.push(FieldViolation::new("", format!("and {more} more")));
+    }
     details.set_bad_request(violations);
-    Status::with_error_details(Code::InvalidArgument, text, details)
+    Status::with_error_details(Code::InvalidArgument, shortened(&text, MESSAGE_BYTES), details)
 }
 
 #[cfg(test)]

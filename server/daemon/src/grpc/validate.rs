@@ -2,11 +2,13 @@
 
 use std::{collections::HashMap, str::FromStr, time::Duration};
 
-use claude_comms_model::{IdMatch, RequestId};
+use claude_comms_model::{IdMatch, RequestId, Timestamp};
 use uuid::Uuid;
 
 use super::status::ApiError;
 
+/// Most items of a page, whatever was asked for: each has some 16 KiB at most, and a message must fit every client.
+const MOST_IN_PAGE: usize = 200;
 /// Longest system prompt, bytes: a Conversation must fit one message.
 pub(super) const SYSTEM_PROMPT_BYTES: usize = 512 << 10;
 
@@ -63,6 +65,26 @@ impl Check {
         } else if text.contains('\0') {
             self.bad(field, "must not contain NUL characters");
         }
+    }
+
+    /// A model's alias or name; empty is none. It becomes an argument of the CLI.
+    pub(super) fn model(&mut self, text: &str) {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"._:/@[]-".contains(&b);
+        if !text.is_empty() && (text.len() > 256 || text.starts_with('-') || !text.bytes().all(fits)) {
+            self.bad("model", format!("must be an alias or name such as sonnet, not {}", shortened(text)));
+        }
+    }
+
+    /// A point in time; unset is none.
+    pub(super) fn time(&mut self, field: &str, given: Option<prost_types::Timestamp>) -> Option<Timestamp> {
+        let given = given?;
+        let micros = i64::from(given.nanos) / 1000;
+        let time = given.seconds.checked_mul(1_000_000).and_then(|whole| whole.checked_add(micros));
+        if time.is_none() || !(0..1_000_000_000).contains(&given.nanos) {
+            self.bad(field, "is not a time between the years 1 and 9999");
+            return None;
+        }
+        time.map(Timestamp)
     }
 
     /// Labels.
@@ -132,7 +154,7 @@ impl Check {
     pub(super) fn page_size(&mut self, size: i32) -> usize {
         match size {
             0 => 100,
-            1..=1000 => usize::try_from(size).unwrap_or(100),
+            1..=1000 => usize::try_from(size).unwrap_or(MOST_IN_PAGE).min(MOST_IN_PAGE),
             _ => {
                 self.bad("page_size", format!("must be 0 to 1000, not {size}"));
                 100
@@ -163,7 +185,7 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// A value for a message, never the whole of a long one.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
     if short.len() < text.len() { format!("{short:?}…") } else { format!("{short:?}") }
 }

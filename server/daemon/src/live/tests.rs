@@ -1,11 +1,17 @@
 //! What a watcher is owed, whenever it comes, goes and comes back.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use claude_comms_model::{InstanceId, RequestId, ResetReason};
+use futures_core::Stream as _;
 use proptest::prelude::*;
 use tokio_stream::StreamExt as _;
 use uuid::Uuid;
 
-use super::*;
+use super::{watch::PIECE_BYTES, *};
 
 fn event(sequence: u64, kind: EventKind) -> Event {
     Event {
@@ -150,4 +156,38 @@ fn a_turn_s_place_in_its_line_is_told_after_its_acceptance() {
     }
     let Told::Live { sequence, event, .. } = &told[1] else { panic!("{told:?}") };
     assert_eq!((told.len(), *sequence, event), (3, 1, &LiveEvent::Queued { position: 1 }));
+}
+
+#[tokio::test]
+async fn a_watcher_that_begins_at_or_behind_the_end_ends_at_once() {
+    let live = live();
+    live.push_text("abc");
+    live.finish(Arc::new(turn()), event(3, EventKind::Completed));
+    for after in [3, 8] {
+        let told = tokio::time::timeout(Duration::from_secs(5), live.watch(after, 3).next()).await;
+        assert_eq!(told.expect("it ends"), None, "after {after}");
+    }
+}
+
+#[test]
+fn only_the_latest_place_in_the_line_is_kept_and_gone_watchers_leave_nothing() {
+    let live = live();
+    let mut context = Context::from_waker(Waker::noop());
+    for position in (0..1000).rev() {
+        live.push(LiveEvent::Queued { position });
+        let mut watch = live.watch(2, 0);
+        assert!(Pin::new(&mut watch).poll_next(&mut context).is_ready());
+        assert!(Pin::new(&mut watch).poll_next(&mut context).is_pending());
+    }
+    let state = live.state();
+    assert_eq!((state.log.len(), state.wakers.len()), (2, 1));
+}
+
+fn turn() -> Turn {
+    let row = serde_json::json!({
+        "id": Uuid::nil(), "conversation_id": Uuid::nil(), "request_id": Uuid::nil(), "payload_hash": "",
+        "prompt": "", "state": {"completed": {"text": "abc"}}, "server_id": Uuid::nil(), "incarnation": 1,
+        "timeout_micros": 1, "first_sequence": 1, "last_sequence": 3, "create_time": 0,
+    });
+    serde_json::from_value(row).unwrap()
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{GivenBack, TurnTask, end::End, requested, reset_event, store_failed, take_up};
 use crate::{
-    backend::{Running, chain},
+    backend::{NotReadyReason, Running, chain},
     dispatcher::{Lease, LeaseReport},
     live::LiveEvent,
 };
@@ -31,14 +31,16 @@ pub(super) struct Drive<'a> {
     report: LeaseReport,
     first_token: Option<Timestamp>,
     output_began: bool,
+    /// The prompt's id in each attempt.
+    user_uuids: Vec<Uuid>,
 }
 
 /// What an attempt came to.
 enum Attempt {
     /// The backend ended the turn.
     Ended(Box<TurnEnd>, Option<Transition>),
-    /// It ends for another reason; `bool`: whether Claude remembers the prompt.
-    Over(Transition, bool),
+    /// It ends for another reason, its process is gone.
+    Over(Transition),
     /// The process died before it began to answer.
     DiedEarly(ExitInfo),
     /// The record could not be written: nothing more can be promised.
@@ -62,6 +64,7 @@ impl<'a> Drive<'a> {
             report: LeaseReport::default(),
             first_token: None,
             output_began: false,
+            user_uuids: Vec::new(),
         }
     }
 
@@ -77,15 +80,16 @@ impl<'a> Drive<'a> {
             };
             match self.attempt(user_uuid, claim).await {
                 Attempt::Ended(end, instead) => {
+                    // The last of the text is on its way before the disk is asked.
+                    tokio::task::yield_now().await;
                     self.keep_transcript();
                     let end = End::answered(&self.turn, claim, *end, instead, self.first_token, || {
                         self.task.live.text()
                     });
                     return self.over(end).await;
                 }
-                Attempt::Over(transition, in_context) => {
-                    self.keep_transcript();
-                    let end = End::cut(&self.turn, claim, transition, in_context, self.first_token);
+                Attempt::Over(transition) => {
+                    let end = End::cut(&self.turn, claim, transition, self.is_remembered(), self.first_token);
                     return self.over(end).await;
                 }
                 Attempt::DiedEarly(exit) if self.turn.attempt < self.task.max_attempts => {
@@ -94,8 +98,8 @@ impl<'a> Drive<'a> {
                     }
                 }
                 Attempt::DiedEarly(exit) => {
-                    self.keep_transcript();
-                    let end = End::cut(&self.turn, claim, died(&exit, String::new()), true, None);
+                    let transition = died(&exit, String::new());
+                    let end = End::cut(&self.turn, claim, transition, self.is_remembered(), None);
                     return self.over(end).await;
                 }
                 Attempt::Broken => return self.broken(),
@@ -135,10 +139,11 @@ impl<'a> Drive<'a> {
         };
         let attempt = self.turn.attempt;
         if let Err(not_ready) = self.task.backend.ready().await {
-            return Err(Box::new(End::unstarted(
-                attempt,
-                fail(FailureReason::ClaudeNotFound, not_ready.message),
-            )));
+            let reason = match not_ready.reason {
+                NotReadyReason::TooOld => FailureReason::ClaudeTooOld,
+                NotReadyReason::NotFound => FailureReason::ClaudeNotFound,
+            };
+            return Err(Box::new(End::unstarted(attempt, fail(reason, not_ready.message))));
         }
         // Read afresh: the turn before this one may have changed what Claude remembers.
         if let Ok(Some(now)) = self.task.store.conversation(self.conversation.id).await {
@@ -172,6 +177,7 @@ impl<'a> Drive<'a> {
             Some(running) => running.process.clone(),
             None => return Attempt::Broken,
         };
+        self.user_uuids.push(user_uuid);
         let mut updates = match process.send(user_uuid, self.turn.prompt.clone()).await {
             Ok(updates) => updates,
             Err(error) => {
@@ -192,7 +198,7 @@ impl<'a> Drive<'a> {
                         return match instead {
                             Some(transition) => {
                                 self.end_process(Stop::Now).await;
-                                Attempt::Over(self.with_partial(transition), true)
+                                Attempt::Over(self.with_partial(transition))
                             }
                             None => self.gone().await,
                         };
@@ -214,7 +220,7 @@ impl<'a> Drive<'a> {
                     Some(transition) => {
                         drop(process);
                         self.end_process(Stop::Now).await;
-                        return Attempt::Over(self.with_partial(transition), true);
+                        return Attempt::Over(self.with_partial(transition));
                     }
                     None => {
                         instead = Some(Transition::Fail {
@@ -292,17 +298,17 @@ impl<'a> Drive<'a> {
         let exit = self.end_process(Stop::Now).await;
         match exit {
             Some(exit) if !self.output_began => Attempt::DiedEarly(exit),
-            Some(exit) => Attempt::Over(died(&exit, self.task.live.text()), true),
+            Some(exit) => Attempt::Over(died(&exit, self.task.live.text())),
             None => Attempt::Broken,
         }
     }
 
     /// Ends what is left of the process and takes it off the lease.
     async fn end_process(&mut self, how: Stop) -> Option<ExitInfo> {
-        let running = self.lease.running.take()?;
+        let mut running = self.lease.running.take()?;
         let exit = running.process.stop(how).await;
         self.report.exit = Some(crate::dispatcher::exit_record(&exit));
-        self.keep(running.session_id);
+        self.task.backend.keep_left_transcript(self.lease.instance_id, &self.conversation, &mut running);
         Some(exit)
     }
 
@@ -339,14 +345,15 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn keep_transcript(&self) {
-        if let Some(running) = &self.lease.running {
-            self.keep(running.session_id);
+    fn keep_transcript(&mut self) {
+        if let Some(running) = &mut self.lease.running {
+            self.task.backend.keep_transcript(self.lease.instance_id, &self.conversation, running);
         }
     }
 
-    fn keep(&self, session: Uuid) {
-        self.task.backend.keep_transcript(self.lease.instance_id, &self.conversation, session);
+    /// Whether Claude will know the prompt in later turns: a process that is killed may not have written it down.
+    fn is_remembered(&self) -> bool {
+        self.task.backend.remembers(self.conversation.id, &self.user_uuids)
     }
 
     fn record_failed(&self, error: &claude_comms_store::StoreError) -> Option<Box<End>> {

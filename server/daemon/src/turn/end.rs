@@ -1,12 +1,12 @@
 //! The end of a turn: what the backend said becomes the one terminal record.
 
-use claude_comms_model::{Failure, FailureReason, Timestamp, Transition, Turn, TurnId, Usage};
-use claude_comms_store::{FinishTurn, Lease as Claim, StoreError};
+use claude_comms_model::{Failure, FailureReason, Timestamp, Transition, Turn, TurnId, TurnState, Usage};
+use claude_comms_store::{FinishTurn, Lease as Claim, Store, StoreError};
 use claude_comms_stream_json::turn::{FailureReason as Cli, Outcome, TurnEnd};
 use uuid::Uuid;
 
 use super::{TurnTask, store_failed};
-use crate::backend::chain;
+use crate::{backend::chain, live::LiveTurn};
 
 /// A terminal record before it is written.
 #[derive(Debug)]
@@ -157,6 +157,28 @@ impl TurnTask {
                 tracing::error!(error = chain(&error), turn.id = %self.id, "terminal record could not be written");
                 self.live.detach(store_failed(&error));
             }
+        }
+    }
+}
+
+/// Ends a turn whose task is gone.
+pub(super) async fn internal(store: &dyn Store, live: &LiveTurn, id: TurnId) {
+    let ended = async {
+        let Some(turn) = store.turn(id).await? else { return Ok(None) };
+        let transition = Transition::Fail {
+            failure: Failure::new(FailureReason::Internal, "the server failed; its log says more"),
+            partial_text: live.text(),
+        };
+        let running = matches!(turn.state, TurnState::Running { .. });
+        let lease = running.then_some(Claim { conversation_id: turn.conversation_id, epoch: turn.epoch });
+        let end = End { lease, in_context: running, ..End::unstarted(turn.attempt, transition) };
+        store.finish_turn(end.into_finish(id)).await.map(Some)
+    };
+    match ended.await {
+        Ok(Some(finished)) => live.finish(finished.turn.into(), finished.event),
+        Ok(None) | Err(StoreError::AlreadyTerminal(_)) => {}
+        Err(error) => {
+            tracing::error!(error = chain(&error), turn.id = %id, "terminal record could not be written")
         }
     }
 }

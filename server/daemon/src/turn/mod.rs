@@ -15,6 +15,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::{drive::Drive, end::End};
@@ -62,22 +63,45 @@ pub(crate) struct TurnTask {
     pub commands: mpsc::Sender<Command>,
     pub granted: oneshot::Receiver<Result<Lease, Refused>>,
     pub max_attempts: u32,
+    pub tracker: TaskTracker,
 }
 
-/// Drives the turn to its end and lets its conversation's next one run.
-pub(crate) async fn run(mut task: TurnTask, begin: Begin) {
+/// Drives the turn to its end and lets its conversation's next one run. A bug that panics in it still ends the turn.
+pub(crate) fn spawn(task: TurnTask, begin: Begin) {
     let (conversation, _) = begin.place();
-    let commands = task.commands.clone();
-    let (hub, id, live) = (task.hub.clone(), task.id, Arc::clone(&task.live));
+    let (commands, hub, store) = (task.commands.clone(), task.hub.clone(), Arc::clone(&task.store));
+    let (id, live) = (task.id, Arc::clone(&task.live));
+    let tracker = task.tracker.clone();
+    let running = tracker.spawn(run(task, begin));
+    tracker.spawn(async move {
+        if running.await.is_err() {
+            tracing::error!(turn.id = %id, "the turn's task panicked");
+            end::internal(store.as_ref(), &live, id).await;
+            leave(&hub, &live, id);
+            let _ = commands.send(Command::TurnDone(id, conversation)).await;
+        }
+    });
+}
+
+async fn run(mut task: TurnTask, begin: Begin) {
+    let (conversation, _) = begin.place();
     let lease = task.turn(begin).await;
-    // In this order: who does not find the turn in the hub finds its record; the instance is free before the next turn of
-    // the conversation looks for one.
-    live.detach("the turn is in other hands");
-    hub.remove(id);
+    leave(&task.hub, &task.live, task.id);
     if let Some((lease, report)) = lease {
         lease.give_back(report).await;
     }
-    let _ = commands.send(Command::TurnDone(id, conversation)).await;
+    // An instance that was granted while the turn ended in the queue goes back as it is.
+    task.granted.close();
+    if let Ok(Ok(lease)) = task.granted.try_recv() {
+        lease.give_back(LeaseReport::default()).await;
+    }
+    let _ = task.commands.send(Command::TurnDone(task.id, conversation)).await;
+}
+
+/// Who does not find the turn in the hub any more finds its record in the store.
+fn leave(hub: &EventHub, live: &LiveTurn, id: TurnId) {
+    live.detach("the turn is in other hands");
+    hub.remove(id);
 }
 
 type GivenBack = Option<(Lease, LeaseReport)>;
@@ -185,6 +209,10 @@ impl TurnTask {
         tokio::select! {
             granted = &mut self.granted => match granted {
                 Ok(Ok(lease)) => Ok(lease),
+                Ok(Err(refused @ Refused::InstanceStopped(_))) => Err(Some(Transition::Cancel {
+                    failure: Failure::new(CancelReason::InstanceStopped, refused.to_string()),
+                    partial_text: partial_text(),
+                })),
                 Ok(Err(refused)) => Err(Some(Transition::Fail {
                     failure: Failure::new(FailureReason::AllInstancesPinned, refused.to_string()),
                     partial_text: partial_text(),

@@ -7,7 +7,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::*;
-use crate::backend::NotReady;
+use crate::backend::{NotReady, NotReadyReason};
 
 fn cases() -> Vec<(ApiError, Code, &'static str)> {
     let conversation = ConversationId(Uuid::nil());
@@ -33,12 +33,17 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
         ),
         (Refused::AllInstancesPinned(8).into(), Code::ResourceExhausted, "ALL_INSTANCES_PINNED"),
         (
-            Refused::NotReady(NotReady { reason: "CLAUDE_NOT_FOUND", message: "none".into() }).into(),
+            Refused::ConversationStarting(conversation).into(),
+            Code::FailedPrecondition,
+            "CONVERSATION_STARTING",
+        ),
+        (
+            Refused::NotReady(NotReady { reason: NotReadyReason::NotFound, message: "none".into() }).into(),
             Code::FailedPrecondition,
             "CLAUDE_NOT_FOUND",
         ),
         (
-            Refused::NotReady(NotReady { reason: "CLAUDE_TOO_OLD", message: "old".into() }).into(),
+            Refused::NotReady(NotReady { reason: NotReadyReason::TooOld, message: "old".into() }).into(),
             Code::FailedPrecondition,
             "CLAUDE_TOO_OLD",
         ),
@@ -100,4 +105,22 @@ fn a_full_queue_says_when_to_come_back_and_bad_fields_are_all_named() {
     let bad = Status::from(ApiError::BadFields(fields)).get_details_bad_request().expect("BadRequest");
     let names: Vec<_> = bad.field_violations.iter().map(|v| v.field.as_str()).collect();
     assert_eq!(names, ["prompt", "request_id"]);
+}
+
+#[test]
+fn a_status_always_fits_the_headers_of_a_client() {
+    let long = "stderr é🦀 ".repeat(10_000);
+    let fields = (0..5000).map(|n| (format!("field{n}"), long.chars().take(2000).collect())).collect();
+    for error in [
+        ApiError::Refused(Refused::SpawnFailed(long.clone())),
+        ApiError::Refused(Refused::NoSuchInstance(long.clone())),
+        ApiError::BadFields(fields),
+    ] {
+        let status = Status::from(error);
+        // Percent-encoding makes three bytes of one, base64 four of three; the message is in both parts.
+        let encoded = status.message().len() * 3 + status.details().len() * 4 / 3;
+        assert!(encoded < 16 << 10, "{encoded} bytes: {:.100}", status.message());
+    }
+    let spawn = Status::from(ApiError::Refused(Refused::SpawnFailed(format!("{long}the last words"))));
+    assert!(spawn.message().ends_with("the last words"));
 }
