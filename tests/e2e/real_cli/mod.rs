@@ -1,3 +1,14 @@
 //! What needs the real Claude Code CLI, against the stand-in for the Messages API.
 
 mod by_hand;
+mod cancellation;
+mod confinement;
+mod conversations;
+mod instances;
+mod process_death;
+mod refusals;
+mod requests;
+mod server_death;
+mod stage;
+mod streams;
+mod verbatim;
