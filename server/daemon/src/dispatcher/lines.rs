@@ -45,6 +45,12 @@ impl Lease {
         }
     }
 
+    /// Takes apart a lease that nobody has taken.
+    pub(super) fn untaken(mut self) -> (InstanceId, Option<Running>) {
+        self.commands = None;
+        (self.instance_id, self.running.take())
+    }
+
     /// Gives it back.
     pub(crate) async fn give_back(mut self, mut report: LeaseReport) {
         report.running = self.running.take();
@@ -128,15 +134,14 @@ impl Lines {
         }
     }
 
-    /// Gives a waiting turn its instance. A turn whose task is gone gives it back by itself.
-    pub(crate) fn grant(&mut self, id: TurnId, lease: Lease) {
+    /// Gives a waiting turn its instance. Returns the lease if the turn has just ended and does not take it.
+    pub(crate) fn grant(&mut self, id: TurnId, lease: Lease) -> Option<Lease> {
         self.ready.retain(|ready| *ready != id);
-        let Some(slot) = self.slots.get_mut(&id) else { return };
-        let Some(grant) = slot.grant.take() else { return };
+        let Some(slot) = self.slots.get_mut(&id) else { return Some(lease) };
+        let Some(grant) = slot.grant.take() else { return Some(lease) };
         self.granted += 1;
         slot.instance = Some(lease.instance_id);
-        // The receiver drops what it does not take, and a dropped lease comes back.
-        let _ = grant.send(Ok(lease));
+        grant.send(Ok(lease)).err().and_then(Result::ok)
     }
 
     /// Tells a waiting turn that it will never get an instance.

@@ -242,8 +242,11 @@ impl DispatcherTask {
                 Grant::Instance(instance, running) => {
                     let Some(commands) = self.commands() else { return };
                     let model = self.pool.get(instance).and_then(|entry| entry.record.model.clone());
-                    self.lines
-                        .grant(id, Lease::new(instance, model, running, commands, self.tracker.clone()));
+                    let lease = Lease::new(instance, model, running, commands, self.tracker.clone());
+                    if let Some(lease) = self.lines.grant(id, lease) {
+                        let (instance, running) = lease.untaken();
+                        self.take_back(instance, running, None);
+                    }
                 }
                 Grant::Wait => {}
                 Grant::Full => {
