@@ -8,6 +8,7 @@ mod command_line;
 mod demo;
 mod faults;
 mod flat;
+mod found;
 mod kills;
 mod leaving;
 mod order;
