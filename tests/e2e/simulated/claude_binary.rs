@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use claude_comms_tests::{TestServer, client::reason};
+use claude_comms_tests::{PATIENCE, TestServer, client::reason, eventually};
 use tonic::Code;
 
 use super::support::{refused, try_start_instance, try_submit};
@@ -59,8 +59,11 @@ async fn an_old_cli_is_refused_until_it_is_updated() {
         "[ \"$1\" = --version ] && echo '2.1.248 (Claude Code)' && exit\necho 'no real one' >&2; exit 1",
     );
     let client = server.client().await;
-    let status = try_start_instance(&client, "one").await.unwrap_err();
-    assert_eq!(reason(&status), "SPAWN_FAILED", "the new one is tried without a restart: {status:?}");
+    let status = eventually(PATIENCE, "the new one is tried without a restart", async || {
+        let status = try_start_instance(&client, "one").await.unwrap_err();
+        (reason(&status) == "SPAWN_FAILED").then_some(status)
+    })
+    .await;
     assert!(status.message().contains("no real one"), "{status:?}");
 }
 

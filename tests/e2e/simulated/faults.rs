@@ -183,6 +183,24 @@ async fn a_process_deaf_to_interrupts_is_ended_within_its_grace() {
 }
 
 #[tokio::test]
+async fn a_turn_can_be_cancelled_while_its_process_starts() {
+    let server = playing("deaf_initialize").start().await;
+    let client = server.client().await;
+    let turn = super::support::submit(&client, &client.new_conversation().await, "hello").await;
+    claude_comms_tests::eventually(claude_comms_tests::PATIENCE, "a process that starts", async || {
+        (!server.processes().claudes().is_empty()).then_some(())
+    })
+    .await;
+    let ended = cancel(&client, &turn.id).await;
+    cancelled(&ended, "CANCEL_REQUESTED");
+    assert!(!ended.in_context, "it reached no process");
+    claude_comms_tests::eventually(processes::GONE_WITHIN, "the half-started process is gone", async || {
+        server.processes().claudes().is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_process_that_exits_at_its_start_says_why_on_every_way() {
     let server = playing("exit_at_start").start().await;
     let client = server.client().await;

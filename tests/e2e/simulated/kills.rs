@@ -105,6 +105,19 @@ async fn every_accepted_turn_has_exactly_one_end_however_often_the_server_is_kil
     }
     assert!(failed <= kills * CLIENTS, "{failed} turns failed");
     sequences_have_no_gaps(&client, &all).await;
+    claude_was_told_each_prompt_once(&client, &all).await;
+}
+
+/// Claude itself counts the prompts it remembers: one of each turn that says so, and the one that asks.
+async fn claude_was_told_each_prompt_once(client: &Client, all: &[claude_comms_proto::v1::Turn]) {
+    let conversations: BTreeSet<&str> = all.iter().map(|turn| turn.conversation_id.as_str()).collect();
+    for conversation in conversations {
+        let remembered =
+            all.iter().filter(|turn| turn.conversation_id == conversation && turn.in_context).count();
+        let heard = client.ask(conversation, "how many?").await;
+        let expected = format!("This is turn {} of our conversation.", remembered + 1);
+        assert!(heard.text.contains(&expected), "not {expected:?}: {}", heard.text);
+    }
 }
 
 /// The turn's durable events: accepted, each start once, one end.

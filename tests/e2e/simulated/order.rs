@@ -78,3 +78,33 @@ async fn cancelling_a_queued_turn_lets_the_others_keep_their_order() {
     eventually(PATIENCE, "one Claude", async || (server.processes().claudes().len() == 1).then_some(()))
         .await;
 }
+
+#[tokio::test]
+async fn one_request_sent_twenty_times_at_once_runs_once_and_everybody_hears_it() {
+    let server = claude_comms_tests::TestServer::simulated().start().await;
+    let client = server.client().await;
+    let instance = super::support::start_instance(&client, "one").await;
+    for round in 1..=5 {
+        let request = claude_comms_proto::v1::SendMessageRequest {
+            conversation_id: instance.conversation_id.clone(),
+            prompt: "once".into(),
+            request_id: uuid::Uuid::new_v4().to_string(),
+            ..Default::default()
+        };
+        let mut sending = JoinSet::new();
+        for _ in 0..20 {
+            let (client, request) = (client.clone(), request.clone());
+            sending.spawn(async move {
+                let mut heard = client.send_request(request).await.unwrap();
+                heard.to_end().await;
+                assert_eq!(super::support::starts(&heard), 1, "{:?}", heard.events);
+                heard.turn().clone()
+            });
+        }
+        let turns = sending.join_all().await;
+        assert!(turns.windows(2).all(|pair| pair[0] == pair[1]), "{turns:?}");
+        assert!(completed(&turns[0]).contains(&format!("This is turn {round} of")), "{}", turns[0].text);
+    }
+    let claudes = server.processes().claudes();
+    assert_eq!(claudes.iter().map(|c| c.pid).collect::<Vec<_>>(), [instance.process_id], "its process stays");
+}

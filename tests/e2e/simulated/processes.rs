@@ -137,3 +137,31 @@ async fn a_stopped_process_is_stopped_all_the_same() {
     let _ = tokio::time::timeout(PATIENCE, stopping).await.expect("it ends").expect(0);
     nothing_but_the_server(&server, "the frozen instance").await;
 }
+
+#[tokio::test]
+async fn a_server_ends_in_its_time_also_while_a_process_starts() {
+    let mut server = playing("deaf_initialize").configuration("pool: {drain_timeout: 1s}\n").start().await;
+    let client = server.client().await;
+    let _starting = server.cli_command(&["start-instance", "--name", "one"]).spawn().unwrap();
+    let turn = submit(&client, &client.new_conversation().await, "hello").await;
+    eventually(PATIENCE, "two processes start", async || {
+        (server.processes().claudes().len() == 2).then_some(())
+    })
+    .await;
+    let begin = std::time::Instant::now();
+    assert_eq!(server.terminate().await.code, Some(0));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(15), "it took {:?}", begin.elapsed());
+    server.processes().await_gone().await;
+    let _ = turn;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_server_at_once_and_leaves_nothing() {
+    let mut server = playing("hang").start().await;
+    let client = server.client().await;
+    submit_running(&client, &client.new_conversation().await, "hello").await;
+    claude_comms_tests::processes::signal(server.pid(), rustix::process::Signal::TERM);
+    eventually(PATIENCE, "it drains", async || server.log().contains("draining").then_some(())).await;
+    assert_eq!(server.terminate().await.code, Some(130));
+    server.processes().await_gone().await;
+}

@@ -29,8 +29,6 @@ async fn sigterm_lets_the_running_turn_end_refuses_new_ones_and_keeps_the_queued
     let mut running = submit_running(&client, &conversation, "slow").await;
     let queued =
         [submit(&client, &conversation, "queued 0").await, submit(&client, &conversation, "queued 1").await];
-    let mut watched = watch(&client, &queued[0].id, None, 0).await;
-    watched.next().await.unwrap();
 
     let mut accepted = Vec::new();
     let (ran, ()) = tokio::join!(server.terminate(), async {
@@ -50,6 +48,13 @@ async fn sigterm_lets_the_running_turn_end_refuses_new_ones_and_keeps_the_queued
             "{refused:?}"
         );
         assert_eq!(completed(running.to_end().await), "slow ".repeat(60));
+        let request = claude_comms_proto::v1::WaitTurnRequest { id: queued[0].id.clone() };
+        let detached = client.conversations.clone().wait_turn(request).await.unwrap_err();
+        assert_eq!(
+            detached.code(),
+            Code::Unavailable,
+            "who waits for a queued turn is told to come back: {detached:?}"
+        );
     });
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     server.processes().await_gone().await;
@@ -183,4 +188,24 @@ async fn a_pinned_instance_survives_a_restart_without_a_process() {
             "{kill}: {stopped}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_turn_that_outlasts_the_drain_is_cancelled_with_what_had_come() {
+    let mut server =
+        playing_turns(HANG_ON_REQUEST).configuration("pool: {drain_timeout: 1s}\n").start().await;
+    let client = server.client().await;
+    let conversation = client.new_conversation().await;
+    let mut running = submit_running(&client, &conversation, "hang").await;
+    let queued = submit(&client, &conversation, "queued").await;
+    let (ran, ()) = tokio::join!(server.terminate(), async {
+        super::support::cancelled(running.to_end().await, "SERVER_SHUTDOWN");
+    });
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    server.restart().await;
+    let client = server.client().await;
+    let ended = get(&client, running.turn_id()).await;
+    super::support::cancelled(&ended, "SERVER_SHUTDOWN");
+    assert_eq!(ended.partial_text, "Hanging");
+    runs_once(&client, &queued.id).await;
 }
