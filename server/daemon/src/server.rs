@@ -272,12 +272,15 @@ fn router<H: tonic_health::pb::health_server::Health>(
 ) -> Router {
     // Room for the prompt and for what is round it.
     let receive_bytes = context.prompt_limit_bytes.max(2 << 20) + (2 << 20);
-    let files = claude_comms_proto::FILE_DESCRIPTOR_SET;
-    let reflection = || {
+    // Each version lists the other too.
+    let reflection = |other| {
         tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(files)
+            .register_encoded_file_descriptor_set(claude_comms_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(other)
     };
+    let v1 = reflection(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET).build_v1();
+    let v1alpha = reflection(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET).build_v1alpha();
     Transport::builder()
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -285,8 +288,8 @@ fn router<H: tonic_health::pb::health_server::Health>(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .layer(AuthLayer(rule))
         .add_service(health)
-        .add_service(reflection().build_v1().expect("the descriptor set was written by build.rs"))
-        .add_service(reflection().build_v1alpha().expect("the descriptor set was written by build.rs"))
+        .add_service(v1.expect("the descriptor set was written by build.rs"))
+        .add_service(v1alpha.expect("the descriptor set was written by build.rs"))
         .add_service(
             ConversationServiceServer::new(ConversationHandlers(context.clone()))
                 .max_decoding_message_size(receive_bytes),

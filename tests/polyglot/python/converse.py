@@ -12,7 +12,8 @@ messages, services = grpc.protos_and_services("claude_comms/v1/conversation_serv
 
 token = os.environ.get("CLAUDE_COMMS_TOKEN")
 metadata = [("authorization", f"Bearer {token}")] if token else []
-with grpc.insecure_channel(sys.argv[2].removeprefix("http://")) as channel:
+options = [("grpc.default_authority", "localhost")]  # over a Unix socket gRPC's own default is no valid HTTP/2 authority
+with grpc.insecure_channel(sys.argv[2].removeprefix("http://"), options) as channel:
     stub = services.ConversationServiceStub(channel)
     conversation = stub.CreateConversation(messages.CreateConversationRequest(title="Python"), metadata=metadata)
     request = messages.SendMessageRequest(conversation_id=conversation.id, prompt=sys.argv[3])
