@@ -226,6 +226,12 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// One turn.
     async fn turn(&self, id: TurnId) -> Result<Option<Turn>, StoreError>;
+    /// The turn that a request made in its conversation. `None` also without the conversation.
+    async fn turn_of_request(
+        &self,
+        conversation: ConversationId,
+        request_id: RequestId,
+    ) -> Result<Option<Turn>, StoreError>;
     /// A page of turns, by their ids. A token is good for the same filters and order only, with any limit.
     async fn turns(&self, query: TurnQuery) -> Result<Page<Turn>, StoreError>;
     /// A turn's events after a sequence, in order. [`StoreError::NotFound`] without the turn.

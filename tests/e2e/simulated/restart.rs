@@ -1,12 +1,19 @@
 //! A server that ends, in whichever way, keeps what it accepted: each turn has one end, and what waited runs once.
 
-use claude_comms_proto::v1::{InstanceState, SendMessageRequest, SubmitMessageRequest, TurnState};
-use claude_comms_tests::{Client, PATIENCE, client::reason, eventually};
-use tonic::Code;
+use claude_comms_proto::v1::{
+    InstanceState, QueryInstanceRequest, SendMessageRequest, StopInstanceRequest, SubmitMessageRequest,
+    TurnState,
+};
+use claude_comms_tests::{
+    Client, PATIENCE,
+    client::{Heard, reason},
+    eventually,
+};
+use tonic::{Code, Status};
 
 use super::support::{
-    HANG_ON_REQUEST, completed, failed, first_text, get, playing_turns, start_instance, starts, submit,
-    submit_running, try_submit, turns, wait, watch,
+    HANG_ON_REQUEST, completed, failed, first_text, get, playing_turns, refused, start_instance, starts,
+    submit, submit_running, try_submit, turns, wait, watch,
 };
 
 /// Prompts that contain `slow` take 0.6 s.
@@ -158,6 +165,52 @@ async fn a_request_id_is_the_same_turn_for_whoever_retries_also_over_a_restart()
     let mut elsewhere = client.send_request(elsewhere).await.unwrap();
     assert_ne!(elsewhere.to_end().await.id, first.turn().id);
     assert_eq!(elsewhere.turn().request_id, request.request_id);
+}
+
+#[tokio::test]
+async fn a_retry_gets_its_turn_also_when_new_turns_are_refused() {
+    let mut server = playing_turns(SLOW_ON_REQUEST).start().await;
+    let client = server.client().await;
+    let instance = start_instance(&client, "keeper").await;
+    let query = QueryInstanceRequest {
+        id: instance.id.clone(),
+        prompt: "once".into(),
+        request_id: uuid::Uuid::new_v4().to_string(),
+        ..Default::default()
+    };
+    let again = async |query: &QueryInstanceRequest| {
+        let stream = client.instances.clone().query_instance(query.clone()).await?.into_inner();
+        let mut heard = Heard::new(stream);
+        heard.to_end().await;
+        Ok::<_, Status>(heard.turn().clone())
+    };
+    let turn = again(&query).await.unwrap();
+    let stop = StopInstanceRequest { id: instance.id.clone(), ..Default::default() };
+    client.instances.clone().stop_instance(stop).await.unwrap();
+    let new = QueryInstanceRequest { request_id: String::new(), ..query.clone() };
+    refused(again(&new).await, Code::FailedPrecondition, "INSTANCE_STOPPED");
+    assert_eq!(again(&query).await.unwrap(), turn);
+    let other = QueryInstanceRequest { prompt: "other".into(), ..query };
+    refused(again(&other).await, Code::AlreadyExists, "REQUEST_ID_REUSED");
+
+    let request = SendMessageRequest {
+        conversation_id: instance.conversation_id,
+        prompt: "slow".into(),
+        request_id: uuid::Uuid::new_v4().to_string(),
+        ..Default::default()
+    };
+    let mut running = client.send_request(request.clone()).await.unwrap();
+    first_text(&mut running).await;
+    let elsewhere = client.new_conversation().await;
+    let (ran, ()) = tokio::join!(server.terminate(), async {
+        eventually(PATIENCE, "new turns are refused", async || {
+            try_submit(&client, &elsewhere, "probe").await.err()
+        })
+        .await;
+        let mut retried = client.send_request(request).await.unwrap();
+        assert_eq!(retried.to_end().await, running.to_end().await);
+    });
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
 
 #[tokio::test]

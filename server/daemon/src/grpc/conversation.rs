@@ -40,20 +40,44 @@ impl Context {
         self.store.conversation(id).await?.ok_or(ApiError::NoConversation(id))
     }
 
-    /// Checks a prompt and hands it to the dispatcher.
+    /// Hands a prompt to the dispatcher. One whose turn is known gets that turn, whatever keeps new ones out now.
     pub(super) async fn submit(
         &self,
         conversation: ConversationId,
         prompt: String,
-        request_id: RequestId,
+        request_id: Option<RequestId>,
         timeout: std::time::Duration,
         target: Option<InstanceId>,
     ) -> Result<Submitted, ApiError> {
         let conversation = self.conversation(conversation).await?;
-        self.backend.ready().await.map_err(crate::dispatcher::Refused::NotReady)?;
         let payload_hash = payload_hash(&prompt, target);
+        if let Some(request_id) = request_id
+            && let Some(known) = self.submitted(conversation.id, request_id, &payload_hash).await?
+        {
+            return Ok(known);
+        }
+        let request_id = request_id.unwrap_or_else(|| RequestId(Uuid::new_v4()));
+        self.backend.ready().await.map_err(crate::dispatcher::Refused::NotReady)?;
         let new = NewTurn { conversation, prompt, request_id, payload_hash, timeout, target };
         Ok(self.dispatcher.submit(new).await?)
+    }
+
+    /// The turn that a request has made already.
+    async fn submitted(
+        &self,
+        conversation: ConversationId,
+        request_id: RequestId,
+        payload_hash: &str,
+    ) -> Result<Option<Submitted>, ApiError> {
+        let Some(turn) = self.store.turn_of_request(conversation, request_id).await? else { return Ok(None) };
+        if turn.payload_hash != payload_hash {
+            return Err(crate::dispatcher::Refused::RequestIdReused(turn.id).into());
+        }
+        Ok(Some(match self.hub.get(turn.id) {
+            Some(live) => Submitted::Live(live),
+            // It ended between the first look and the hub's, or long ago.
+            None => Submitted::Ended(Box::new(self.turn(turn.id).await?)),
+        }))
     }
 
     /// A turn that can be watched, wherever it is in its life.
@@ -114,7 +138,7 @@ impl Context {
         &self,
         check: &mut Check,
         prompt: &Prompt<'_>,
-    ) -> (RequestId, std::time::Duration) {
+    ) -> (Option<RequestId>, std::time::Duration) {
         check.prompt(prompt.text, self.prompt_limit_bytes);
         (check.request_id(prompt.request_id), check.timeout(prompt.timeout, self.turn_timeout))
     }

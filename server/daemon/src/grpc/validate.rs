@@ -3,7 +3,6 @@
 use std::{collections::HashMap, str::FromStr, time::Duration};
 
 use claude_comms_model::{IdMatch, RequestId, Timestamp};
-use uuid::Uuid;
 
 use super::status::ApiError;
 
@@ -105,15 +104,16 @@ impl Check {
         }
     }
 
-    /// The request's id; a fresh one where none is given.
-    pub(super) fn request_id(&mut self, text: &str) -> RequestId {
+    /// The request's id, if one is given.
+    pub(super) fn request_id(&mut self, text: &str) -> Option<RequestId> {
         if text.is_empty() {
-            return RequestId(Uuid::new_v4());
+            return None;
         }
-        text.parse().unwrap_or_else(|_| {
+        let id = text.parse().ok();
+        if id.is_none() {
             self.bad("request_id", format!("is not a UUID: {}", shortened(text)));
-            RequestId(Uuid::nil())
-        })
+        }
+        id
     }
 
     /// A turn's time; the server's limit where none is given.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use claude_comms_model::{Conversation, ConversationId, Event, Instance, ServerId, Turn, TurnId};
+use claude_comms_model::{Conversation, ConversationId, Event, Instance, RequestId, ServerId, Turn, TurnId};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 use uuid::Uuid;
 
@@ -58,6 +58,21 @@ pub(crate) fn conversation(
 pub(crate) fn turn(snapshot: &ReadTransaction, id: TurnId) -> Result<Option<Turn>, Trouble> {
     let row = snapshot.open_table(schema::TURNS)?.get(id.0.as_u128())?;
     Ok(row.map(|row| rows::decode("turn", row.value())).transpose()?)
+}
+
+/// The turn that a request made.
+pub(crate) fn turn_of_request(
+    snapshot: &ReadTransaction,
+    conversation: ConversationId,
+    request: RequestId,
+) -> Result<Option<Turn>, Trouble> {
+    let key = (conversation.0.as_u128(), request.0.as_u128());
+    let Some(id) = snapshot.open_table(schema::REQUESTS)?.get(key)?.map(|id| id.value()) else {
+        return Ok(None);
+    };
+    let id = TurnId(Uuid::from_u128(id));
+    let missing = || StoreError::Corrupt(format!("turn {id} of a request is gone"));
+    Ok(Some(turn(snapshot, id)?.ok_or_else(missing)?))
 }
 
 /// A turn's events: those of its span of the conversation that are about it.

@@ -8,7 +8,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use claude_comms_model::{Conversation, ConversationId, Event, EventKind, Instance, Page, Turn, TurnId};
+use claude_comms_model::{
+    Conversation, ConversationId, Event, EventKind, Instance, Page, RequestId, Turn, TurnId,
+};
 use redb::{Database, ReadTransaction, ReadableDatabase};
 use tokio::sync::mpsc;
 
@@ -234,6 +236,14 @@ impl Store for RedbStore {
 
     async fn turn(&self, id: TurnId) -> Result<Option<Turn>, StoreError> {
         self.point(|snapshot| reading::turn(snapshot, id))
+    }
+
+    async fn turn_of_request(
+        &self,
+        conversation: ConversationId,
+        request_id: RequestId,
+    ) -> Result<Option<Turn>, StoreError> {
+        self.point(|snapshot| reading::turn_of_request(snapshot, conversation, request_id))
     }
 
     async fn turns(&self, query: TurnQuery) -> Result<Page<Turn>, StoreError> {
