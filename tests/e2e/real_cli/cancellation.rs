@@ -1,6 +1,6 @@
 //! Turns that somebody ends: the request to the API is dropped, the process stays, the next turn works.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use claude_comms_proto::v1::{CancelTurnRequest, SendMessageRequest, TurnState, turn_event::Event};
 use claude_comms_tests::{Gate, Reply, client::reason, messages_api::Ending};
@@ -44,6 +44,33 @@ async fn a_turn_can_be_cancelled_before_the_api_says_anything() {
     assert_cancelled(&stage.cancel(heard.turn_id()).await, "CANCEL_REQUESTED");
     assert_eq!(stage.api.wait_for_ending(0).await, Ending::ListenerLeft);
     assert_answer(&stage.client.ask(&conversation, "two").await, "two");
+}
+
+/// The prompt may be on its way to the CLI, in its queue, or just begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_that_is_cancelled_as_soon_as_it_is_accepted_ends_at_once() {
+    let stage = Stage::new().await;
+    let conversation = stage.client.new_conversation().await;
+    assert_answer(&stage.client.ask(&conversation, "one").await, "one");
+    let claude = stage.claude_pid();
+    stage.api.always_for("hurry", Reply::silence());
+    let mut slowest = Duration::ZERO;
+    for round in 0..12 {
+        let turn = stage.submit(&conversation, &format!("hurry {round}")).await;
+        let begin = Instant::now();
+        if round % 3 == 1 {
+            // Between the start and the request to the API.
+            stage.watch_until_started(&turn.id).await;
+        }
+        assert_cancelled(&stage.cancel(&turn.id).await, "CANCEL_REQUESTED");
+        slowest = slowest.max(begin.elapsed());
+        if round % 4 == 3 {
+            let text = format!("well {round}");
+            assert_answer(&stage.client.ask(&conversation, text.clone()).await, &text);
+        }
+    }
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    assert_eq!(stage.claude_pid(), claude, "the process stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]

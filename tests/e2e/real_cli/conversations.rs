@@ -73,7 +73,22 @@ async fn two_conversations_never_mix() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_system_prompt_reaches_the_model_and_no_argument() {
-    let stage = Stage::new().await;
+    system_prompt_reaches_the_model(&Stage::new().await).await;
+}
+
+/// There the CLI keeps house by other switches.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_system_prompt_reaches_the_model_with_an_oauth_token_too() {
+    let stage = Stage::with(|builder| {
+        builder
+            .environment("ANTHROPIC_API_KEY", "")
+            .environment("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-made-up")
+    })
+    .await;
+    system_prompt_reaches_the_model(&stage).await;
+}
+
+async fn system_prompt_reaches_the_model(stage: &Stage) {
     // Longer than an argument may be (128 KiB on Linux).
     let system_prompt =
         format!("You are the keeper of \"quotes\",\nlines and é😀. {}", "x".repeat(300 << 10));
@@ -97,6 +112,7 @@ async fn the_system_prompt_reaches_the_model_and_no_argument() {
         assert!(request.system_texts().contains(&system_prompt), "also after a resume");
         assert_eq!(request.tool_names(), Vec::<String>::new());
     }
+    assert_eq!(stage.last_request_users(), ["hello", "again"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,6 +130,28 @@ async fn killed_before_the_first_output_the_turn_ends_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn killed_while_a_turn_is_tried_again_the_memory_is_not_lost() {
+    let mut stage = Stage::new().await;
+    let conversation = stage.client.new_conversation().await;
+    assert_answer(&stage.client.ask(&conversation, "one").await, "one");
+    stage.api.always_for("deadly", Reply::silence());
+    let mut heard = stage.client.send(&conversation, "deadly").await.unwrap();
+    heard.next().await;
+    stage.api.wait_for_requests(2).await;
+    stage.kill_claude().await;
+    stage.api.wait_for_requests(3).await;
+    stage.crash().await;
+    stage.restart().await;
+    assert_failed(&stage.wait_turn(heard.turn_id()).await, "SERVER_RESTARTED");
+    let next = stage.client.ask(&conversation, "two").await;
+    assert_answer(&next, "two");
+    assert_eq!(count(&next, |event| matches!(event, Event::SessionReset(_))), 0);
+    let users = stage.last_request_users();
+    assert_eq!(users.iter().filter(|user| *user == "one").count(), 1, "{users:?}");
+    assert_eq!(stage.api.requests().last().unwrap().assistant_texts()[0], "one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn asked_to_end_the_server_lets_the_turn_end_and_keeps_the_rest() {
     let mut stage = Stage::new().await;
     let conversation = stage.client.new_conversation().await;

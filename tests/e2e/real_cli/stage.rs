@@ -150,6 +150,13 @@ impl Stage {
         heard
     }
 
+    /// Watches a turn until its prompt goes to a process.
+    pub(super) async fn watch_until_started(&self, id: &str) {
+        let request = WatchTurnRequest { turn_id: id.into(), ..WatchTurnRequest::default() };
+        let stream = self.client.conversations.clone().watch_turn(request).await.unwrap().into_inner();
+        Heard::new(stream).until(|event| matches!(event, Event::Started(_))).await;
+    }
+
     pub(super) async fn start_instance(&self, name: &str, system_prompt: &str) -> Instance {
         let request = StartInstanceRequest {
             name: name.into(),

@@ -113,6 +113,23 @@ async fn an_answer_of_one_megabyte_arrives_whole() {
     assert!(stage.api.requests()[1].assistant_texts() == [answer]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_the_stream_loses_nothing() {
+    let stage = Stage::new().await;
+    let conversation = stage.client.new_conversation().await;
+    let gate = Gate::new();
+    stage.api.queue(Reply::tokens(40).held_after(20, &gate));
+    let mut heard = stage.client.send(&conversation, "much").await.unwrap();
+    hear_text(&mut heard, "tok19 ").await;
+    let (id, held) = (heard.turn_id().to_owned(), heard.text.len());
+    drop(heard);
+    gate.open();
+    let answer: String = (0..40).map(|index| format!("tok{index} ")).collect();
+    assert_eq!(stage.wait_turn(&id).await.text, answer);
+    assert_eq!(watch_from(&stage, &id, held).await.text, answer[held..]);
+    assert_eq!(stage.api.ending(0), Ending::Complete);
+}
+
 /// The last character boundary at or before `offset`.
 fn floor(text: &str, offset: usize) -> usize {
     (0..=offset).rev().find(|place| text.is_char_boundary(*place)).unwrap()
