@@ -37,6 +37,7 @@ mod tests {
             state: ConversationState::Active,
             epoch: 0,
             owner: None,
+            running: None,
             turn_count: 0,
             usage: Usage::default(),
             cost_usd: 0.0,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ConversationId, ServerId, Timestamp, Usage};
+use crate::{ConversationId, ServerId, Timestamp, TurnId, Usage};
 
-/// Whether a conversation takes turns. "Running" is derived from its turns, never stored.
+/// Whether a conversation takes turns. That one of them runs is no state of its own: see [`Conversation::running`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConversationState {
@@ -40,6 +40,9 @@ pub struct Conversation {
     /// Who claimed it last, and in which incarnation.
     #[serde(default)]
     pub owner: Option<(ServerId, u64)>,
+    /// Its turn that runs: there is one at most.
+    #[serde(default)]
+    pub running: Option<TurnId>,
     /// Turns accepted so far.
     #[serde(default)]
     pub turn_count: u32,

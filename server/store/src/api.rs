@@ -72,8 +72,8 @@ pub struct AcceptTurn {
     pub timeout_micros: u64,
     /// The instance that must run it.
     pub target_instance: Option<InstanceId>,
-    /// Set when a process is free: acceptance and start are then one commit. Ignored (the turn stays QUEUED) never: the
-    /// caller guarantees that no other turn of the conversation runs.
+    /// Set when a process is free: acceptance and start are then one commit. While another turn of the conversation runs
+    /// the whole is refused with [`StoreError::Conflict`].
     pub start: Option<StartTurn>,
 }
 
@@ -204,6 +204,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Accepts a turn: record, queue entry and request id in one act; with `start` it is RUNNING at once.
     async fn accept_turn(&self, accept: AcceptTurn) -> Result<AcceptOutcome, StoreError>;
     /// QUEUED to RUNNING: claims the conversation (a new owner or incarnation makes a new epoch) and counts the attempt.
+    /// [`StoreError::Conflict`] while another turn of the conversation runs, be it one that an earlier run left.
     async fn start_turn(&self, turn_id: TurnId, start: StartTurn) -> Result<Started, StoreError>;
     /// Appends events to a running turn.
     async fn append(

@@ -162,6 +162,7 @@ fn fresh_conversation(name: &str, system_prompt: String, model: Option<String>) 
         state: ConversationState::Active,
         epoch: 0,
         owner: None,
+        running: None,
         turn_count: 0,
         usage: Usage::default(),
         cost_usd: 0.0,

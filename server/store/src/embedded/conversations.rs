@@ -19,6 +19,7 @@ pub(crate) fn create(tables: &mut Tables<'_>, new: NewConversation) -> Result<Co
         state: ConversationState::Active,
         epoch: 0,
         owner: None,
+        running: None,
         turn_count: 0,
         usage: Usage::default(),
         cost_usd: 0.0,

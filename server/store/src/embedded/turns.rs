@@ -98,6 +98,7 @@ pub(crate) fn requeue(
     no_end(std::slice::from_ref(&kind))?;
     turn.state = turn.state.next(Transition::Requeue)?;
     let now = tables.now();
+    conversation.running = None;
     let event = event(&mut conversation, &mut turn, now, kind);
     write(tables, &conversation, &turn, std::slice::from_ref(&event))?;
     tables.enqueue_first(&turn)?;
@@ -126,6 +127,9 @@ pub(crate) fn finish(tables: &mut Tables<'_>, finish: FinishTurn) -> Result<Fini
     turn.first_token_time = finish.first_token_time;
     turn.in_context = finish.in_context;
     turn.end_time = Some(now);
+    if conversation.running == Some(turn.id) {
+        conversation.running = None;
+    }
     conversation.usage += turn.usage;
     conversation.cost_usd = (conversation.cost_usd + turn.cost_usd).clamp(f64::MIN, f64::MAX);
     conversation.update_time = now;
@@ -170,7 +174,7 @@ fn queued(accept: AcceptTurn, server: ServerIdentity, now: Timestamp) -> Turn {
     }
 }
 
-/// QUEUED to RUNNING on the records: a new owner or incarnation of it fences off who held the conversation before.
+/// QUEUED to RUNNING on the records, unless another turn of the conversation runs. A new owner or incarnation of it fences off who held the conversation before.
 fn begin(
     conversation: &mut Conversation,
     turn: &mut Turn,
@@ -180,6 +184,10 @@ fn begin(
 ) -> Result<(Event, Lease), Fault> {
     let running = Transition::Start { instance_id: start.instance_id };
     turn.state = std::mem::replace(&mut turn.state, TurnState::Queued).next(running)?;
+    if let Some(other) = conversation.running {
+        return Err(StoreError::Conflict(format!("turn {other} of the conversation runs")).into());
+    }
+    conversation.running = Some(turn.id);
     let owner = Some((server.id, server.incarnation));
     if conversation.owner != owner {
         conversation.owner = owner;

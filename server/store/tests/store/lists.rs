@@ -32,15 +32,15 @@ async fn some_turns(store: &dyn Store) -> (Vec<ConversationId>, Vec<Turn>) {
     for _ in 0..3 {
         let id = conversation(store).await;
         conversations.push(id);
-        for count in 0..7 {
+        for count in 0..6 {
             let (turn, lease) = running(store, id).await;
-            turns.push(match count % 3 {
+            turns.push(match count % 2 {
                 0 => finished(store, &turn, lease).await.turn,
-                1 => store.finish_turn(fail(&turn, Some(lease))).await.unwrap().turn,
-                _ => turn,
+                _ => store.finish_turn(fail(&turn, Some(lease))).await.unwrap().turn,
             });
+            turns.push(queued(store, id).await);
         }
-        turns.push(queued(store, id).await);
+        turns.push(running(store, id).await.0);
     }
     turns.sort_by_key(|turn| turn.id);
     (conversations, turns)
@@ -182,18 +182,26 @@ async fn a_walk_is_complete_and_without_doubles_while_others_write() {
         before.insert(queued(&*place.store, id).await.id);
     }
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (begun, mut writes) = tokio::sync::mpsc::channel(4);
     let mut writers = tokio::task::JoinSet::new();
-    for _ in 0..4 {
-        let (store, stopped) = (place.store.clone(), stopped.clone());
+    for writer in 0..4 {
+        let id = if writer == 0 { id } else { conversation(&*place.store).await };
+        let (store, stopped, begun) = (place.store.clone(), stopped.clone(), begun.clone());
         writers.spawn(async move {
             let mut written = 0;
             while !*stopped.borrow() {
                 let (turn, lease) = running(&*store, id).await;
                 finished(&*store, &turn, lease).await;
                 written += 1;
+                if written == 1 {
+                    begun.send(()).await.unwrap();
+                }
             }
             written
         });
+    }
+    for _ in 0..4 {
+        writes.recv().await.unwrap();
     }
     for conversation_id in [None, Some(id)] {
         for newest_first in [false, true] {
@@ -222,7 +230,7 @@ async fn a_walk_is_complete_and_without_doubles_while_others_write() {
     }
     stop.send(true).unwrap();
     let written: usize = writers.join_all().await.into_iter().sum();
-    assert!(written > 0, "nobody wrote");
+    assert!(written >= 4, "all wrote");
     let query = TurnQuery { newest_first: true, limit: 13, ..TurnQuery::default() };
     assert_eq!(walk(&*place.store, &query).await.len(), before.len() + written);
 }

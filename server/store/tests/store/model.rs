@@ -88,6 +88,13 @@ impl Model {
         turn.incarnation = self.incarnation;
     }
 
+    /// Whether a turn of the conversation runs.
+    fn runs(&self, conversation: usize) -> bool {
+        self.turns
+            .iter()
+            .any(|turn| turn.conversation == conversation && turn.state == TurnStateKind::Running)
+    }
+
     /// What is refused before an operation on a turn looks at its state.
     fn refusal(&self, turn: usize, right: Right) -> Option<Said> {
         let turn = &self.turns[turn];
@@ -149,6 +156,7 @@ async fn accept_both(
         _ if conversation.gone => Said::NotFound,
         Some(turn) if turn.other_payload != other_payload => Said::OtherPayload,
         Some(_) => Said::Same,
+        None if start && model.runs(at) => Said::Conflict,
         None => Said::Done,
     };
     let outcome = match store.accept_turn(wanted.clone()).await {
@@ -189,7 +197,8 @@ async fn step(model: &mut Model, store: &dyn Store, op: Op) -> (Said, Said) {
             let turn = model.turns[index].clone();
             let refused = model.refusal(index, Right::Current);
             let running = (turn.state == TurnStateKind::Running).then_some(Said::Illegal);
-            let expected = refused.or(running).unwrap_or(Said::Done);
+            let other_runs = model.runs(turn.conversation).then_some(Said::Conflict);
+            let expected = refused.or(running).or(other_runs).unwrap_or(Said::Done);
             if expected == Said::Done {
                 model.begin(index);
             }
@@ -281,6 +290,8 @@ async fn compare(model: &Model, store: &dyn Store) {
             conversations += 1;
             let found = (record.epoch, record.turn_count, record.last_sequence);
             assert_eq!(found, (expected.epoch, expected.turns, expected.events));
+            let running = of_it.clone().find(|turn| turn.state == TurnStateKind::Running);
+            assert_eq!(record.running, running.map(|turn| turn.id));
             let events = store.events(expected.id, 0, usize::MAX).await.unwrap();
             assert_eq!(events.len() as u64, expected.events);
         }

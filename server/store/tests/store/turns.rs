@@ -140,6 +140,40 @@ async fn a_turn_takes_only_the_ways_of_its_machine() {
 }
 
 #[tokio::test]
+async fn a_conversation_runs_one_turn_at_a_time() {
+    let mut place = place();
+    let id = conversation(&*place.store).await;
+    let (first, lease) = running(&*place.store, id).await;
+    let waiting = queued(&*place.store, id).await;
+    // Also when an earlier run of the server left it.
+    for _ in 0..2 {
+        let store = &*place.store;
+        let before = store.conversation(id).await.unwrap().unwrap();
+        assert_eq!(before.running, Some(first.id));
+        let started = store.start_turn(waiting.id, on_a_process()).await;
+        assert!(matches!(started, Err(StoreError::Conflict(_))), "{started:?}");
+        let refused = running_request(id);
+        let accepted = store.accept_turn(refused.clone()).await;
+        assert!(matches!(accepted, Err(StoreError::Conflict(_))), "{accepted:?}");
+        assert_eq!(store.turn(refused.turn_id).await.unwrap(), None);
+        assert_eq!(store.turn(waiting.id).await.unwrap().as_ref(), Some(&waiting));
+        assert_eq!(store.conversation(id).await.unwrap().unwrap(), before);
+        place = place.reopened().await;
+    }
+    let store = &*place.store;
+    store.finish_turn(fail(&first, None)).await.unwrap();
+    let started = store.start_turn(waiting.id, on_a_process()).await.unwrap();
+    assert_ne!(started.lease, lease);
+    // The end of one that waits is no end of the one that runs; going back is.
+    let third = queued(store, id).await;
+    store.finish_turn(fail(&third, None)).await.unwrap();
+    assert_eq!(store.conversation(id).await.unwrap().unwrap().running, Some(waiting.id));
+    store.requeue_turn(started.lease, waiting.id, 1, retrying()).await.unwrap();
+    assert_eq!(store.conversation(id).await.unwrap().unwrap().running, None);
+    running(store, id).await;
+}
+
+#[tokio::test]
 async fn a_queued_turn_can_fail_without_ever_starting() {
     let place = place();
     let store = &*place.store;
