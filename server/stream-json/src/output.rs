@@ -1,9 +1,11 @@
 //! What the CLI writes to its stdout: one line to one borrowed value. It keeps no state between lines.
 //!
-//! A `text_delta` costs one `from_str` of flat structs. The rarer kinds are read again with their own struct.
+//! A `text_delta` is read at its known shape, any other `stream_event` with one `from_str` of flat structs. The rarer kinds
+//! are read again with their own struct.
 //! Kinds, subtypes and fields which are not known pass through: every release of the CLI adds some.
 
 mod control;
+mod delta;
 mod event;
 mod head;
 mod message;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::delta;
 use super::event::{self, WireEvent};
 use super::{
     Assistant, ControlCancel, ControlRequest, ControlResponse, Output, StreamEvent, TurnResult, Unknown, User,
@@ -42,6 +43,14 @@ struct Kind<'a> {
 /// of a kind turns depend on whose fields are wrong. Informational kinds of a wrong shape become
 /// [`Output::Unknown`] instead.
 pub fn parse(line: &str) -> Result<Output<'_>, ParseError> {
+    match delta::parse(line) {
+        Some(delta) => Ok(Output::StreamEvent(delta)),
+        None => parse_any(line),
+    }
+}
+
+/// [`parse`] without the short way for deltas.
+pub(super) fn parse_any(line: &str) -> Result<Output<'_>, ParseError> {
     match serde_json::from_str::<Head<'_>>(line) {
         Ok(Head { kind, event: Some(event), session_id, parent_tool_use_id, uuid, .. })
             if kind == "stream_event" =>
