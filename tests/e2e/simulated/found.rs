@@ -99,13 +99,13 @@ async fn a_start_that_hangs_does_not_hold_up_the_shutdown() {
     let mut server = playing("deaf_initialize").configuration("pool:\n  drain_timeout: 1s\n").start().await;
     let client = server.client().await;
     let mut instances_client = client.instances.clone();
-    let starting =
-        tokio::spawn(async move { instances_client.start_instance(StartInstanceRequest::default()).await });
+    let mut starting = tokio::task::JoinSet::new();
+    starting.spawn(async move { instances_client.start_instance(StartInstanceRequest::default()).await });
     eventually(PATIENCE, "the process that starts", async || instances(&client).await.first().map(|_| ()))
         .await;
     let ran = within("the shutdown", server.terminate()).await;
     let _ = ran.expect(0);
-    assert!(within("the start's answer", starting).await.unwrap().is_err());
+    assert!(within("the start's answer", starting.join_next()).await.unwrap().unwrap().is_err());
 }
 
 #[tokio::test]
@@ -172,12 +172,8 @@ async fn a_socket_whose_server_is_too_busy_to_accept_is_left_to_it() {
             Err(_) => break,
         }
     }
-    let (refused, _world) = builder
-        .listen(&format!("unix:{}", path.display()))
-        .try_start()
-        .await
-        .err()
-        .expect("it must not start");
+    let (refused, _world) =
+        builder.listen(&format!("unix:{}", path.display())).try_start().await.expect_err("it must not start");
     assert!(refused.stderr.contains("in use"), "{}", refused.stderr);
     drop(waiting);
     let (mut first, _) = busy.accept().unwrap();
