@@ -2,14 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use claude_comms_model::{
-    Conversation, Failure, FailureReason, Instance, Transition, Turn, TurnState, Usage,
-};
-use claude_comms_store::{FinishTurn, Store, StoreError, TurnQuery};
+use claude_comms_model::{Conversation, Failure, FailureReason, Transition, Turn, TurnState, Usage};
+use claude_comms_store::{FinishTurn, Store, StoreError};
 use claude_comms_stream_json::transcript::{Fate, fate};
 use claude_comms_supervisor::Supervisor;
 
-use crate::{dispatcher::Dispatcher, live::LiveTurn, transcript::holds_memory, turn::has_ended};
+use crate::{dispatcher::Dispatcher, live::LiveTurn, transcript::holds_memory};
 
 /// Ends the turns that ran when the server ended, and clears their instances' directories. Returns those that waited.
 ///
@@ -117,10 +115,7 @@ pub(crate) async fn take_up(
     dispatcher: &Dispatcher,
     waiting: Vec<Turn>,
 ) -> Result<(), StoreError> {
-    for mut record in store.instances().await? {
-        if !record.stopped {
-            count(store, &mut record).await?;
-        }
+    for record in store.instances().await? {
         // The dispatcher was started a moment ago and lives as long as its handle here.
         let _ = dispatcher.restore(record).await;
     }
@@ -131,23 +126,4 @@ pub(crate) async fn take_up(
         let _ = dispatcher.recover(turn, live).await;
     }
     Ok(())
-}
-
-/// Counts an instance's turns afresh: its record is written after theirs, and a killed server did not get that far.
-async fn count(store: &Arc<dyn Store>, record: &mut Instance) -> Result<(), StoreError> {
-    (record.turn_count, record.usage, record.cost_usd) = (0, Usage::default(), 0.0);
-    let mut query =
-        TurnQuery { conversation_id: Some(record.conversation_id), limit: 1000, ..TurnQuery::default() };
-    loop {
-        let page = store.turns(query.clone()).await?;
-        for turn in page.items.iter().filter(|turn| turn.instance_id == Some(record.id) && has_ended(turn)) {
-            record.turn_count += 1;
-            record.usage += turn.usage;
-            record.cost_usd += turn.cost_usd;
-        }
-        match page.next {
-            Some(next) => query.token = Some(next),
-            None => return Ok(()),
-        }
-    }
 }

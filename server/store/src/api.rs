@@ -185,6 +185,9 @@ pub struct Counts {
     pub schema_version: u32,
 }
 
+/// How many records of stopped instances a server keeps.
+pub const STOPPED_INSTANCES: usize = 200;
+
 /// Durable records. A mutation's `Ok` means that it is on disk.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug + 'static {
@@ -222,7 +225,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         attempt: u32,
         kind: EventKind,
     ) -> Result<(Turn, Event), StoreError>;
-    /// The only door to a terminal state.
+    /// The only door to a terminal state. Counts for the conversation, and for the instance that ran it, if that has a
+    /// record.
     async fn finish_turn(&self, finish: FinishTurn) -> Result<Finished, StoreError>;
 
     /// One turn.
@@ -242,7 +246,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// This server's turns that have not ended, in the order of their acceptance.
     async fn unfinished_turns(&self) -> Result<Vec<Turn>, StoreError>;
 
-    /// Writes a pinned instance's record.
+    /// Writes a pinned instance's record. Of one that is there it changes what the server alone knows: the counters are
+    /// those of the turns that ended ([`Store::finish_turn`]), `stopped` stays, `process_generation` and the times never
+    /// go back. Of those that stopped the newest [`STOPPED_INSTANCES`] are kept.
     async fn put_instance(&self, instance: Instance) -> Result<(), StoreError>;
     /// This server's instance records.
     async fn instances(&self) -> Result<Vec<Instance>, StoreError>;

@@ -10,7 +10,7 @@ pub mod error;
 
 pub use api::{
     AcceptOutcome, AcceptTurn, Accepted, ConversationQuery, Counts, FinishTurn, Finished, Lease,
-    NewConversation, ServerIdentity, StartTurn, Started, Store, TurnQuery,
+    NewConversation, STOPPED_INSTANCES, ServerIdentity, StartTurn, Started, Store, TurnQuery,
 };
 pub use embedded::{Options, RedbStore};
 pub use error::{OpenError, StoreError};

@@ -9,6 +9,7 @@ mod conversations;
 mod directory;
 #[cfg(test)]
 mod faults;
+mod instances;
 mod lists;
 mod open;
 mod overlay;

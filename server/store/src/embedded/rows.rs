@@ -42,3 +42,8 @@ pub(crate) fn decode<T: DeserializeOwned>(what: &'static str, row: &[u8]) -> Res
 pub(crate) fn storable(cost_usd: f64) -> f64 {
     if cost_usd.is_finite() { cost_usd } else { 0.0 }
 }
+
+/// Two costs together, as a row can hold it.
+pub(crate) fn sum(cost_usd: f64, more: f64) -> f64 {
+    (cost_usd + more).clamp(f64::MIN, f64::MAX)
+}

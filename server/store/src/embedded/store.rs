@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::{
     conversations,
     directory::DataDirectory,
-    lists,
+    instances, lists,
     open::{self, Options, Parts},
     reading::{self, Trouble},
     tables::{Fault, Tables},
@@ -264,7 +264,7 @@ impl Store for RedbStore {
     }
 
     async fn put_instance(&self, instance: Instance) -> Result<(), StoreError> {
-        self.write(|tables| tables.put_instance(instance)).await
+        self.write(|tables| instances::put(tables, instance)).await
     }
 
     async fn instances(&self) -> Result<Vec<Instance>, StoreError> {

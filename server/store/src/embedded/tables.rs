@@ -1,7 +1,8 @@
 //! The open tables of one write transaction, in terms of records. Decides nothing.
 
 use claude_comms_model::{
-    Conversation, ConversationId, Event, IllegalTransition, Instance, RequestId, Timestamp, Turn, TurnId,
+    Conversation, ConversationId, Event, IllegalTransition, Instance, InstanceId, RequestId, ServerId,
+    Timestamp, Turn, TurnId,
 };
 use redb::{ReadableTable, StorageError, Table, WriteTransaction};
 use uuid::Uuid;
@@ -223,12 +224,32 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    pub(crate) fn put_instance(&mut self, mut instance: Instance) -> Result<(), Fault> {
+    pub(crate) fn instance(&self, server: ServerId, id: InstanceId) -> Result<Option<Instance>, Fault> {
+        let row = self.instances.get((server.0.as_u128(), id.0.as_u128())).or_broken()?;
+        Ok(row.map(|row| rows::decode("instance", row.value())).transpose()?)
+    }
+
+    /// A server's instances.
+    pub(crate) fn instances(&self, server: ServerId) -> Result<Vec<Instance>, Fault> {
+        let server = server.0.as_u128();
+        let mut instances = Vec::new();
+        for row in self.instances.range((server, u128::MIN)..=(server, u128::MAX)).or_broken()? {
+            instances.push(rows::decode("instance", row.or_broken()?.1.value())?);
+        }
+        Ok(instances)
+    }
+
+    pub(crate) fn put_instance(&mut self, instance: &Instance) -> Result<(), Fault> {
         self.wrote = true;
-        instance.cost_usd = rows::storable(instance.cost_usd);
-        rows::encode(&instance, self.buffer);
+        rows::encode(instance, self.buffer);
         let key = (instance.server_id.0.as_u128(), instance.id.0.as_u128());
         self.instances.insert(key, self.buffer.as_slice()).or_broken()?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_instance(&mut self, instance: &Instance) -> Result<(), Fault> {
+        self.wrote = true;
+        self.instances.remove((instance.server_id.0.as_u128(), instance.id.0.as_u128())).or_broken()?;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use claude_comms_model::{
 };
 
 use super::{
-    rows,
+    instances, rows,
     tables::{Fault, Tables},
 };
 use crate::{
@@ -131,7 +131,7 @@ pub(crate) fn finish(tables: &mut Tables<'_>, finish: FinishTurn) -> Result<Fini
         conversation.running = None;
     }
     conversation.usage += turn.usage;
-    conversation.cost_usd = (conversation.cost_usd + turn.cost_usd).clamp(f64::MIN, f64::MAX);
+    conversation.cost_usd = rows::sum(conversation.cost_usd, turn.cost_usd);
     conversation.update_time = now;
     if let Some(session) = finish.session_id {
         turn.claude.session_id = Some(session);
@@ -141,8 +141,12 @@ pub(crate) fn finish(tables: &mut Tables<'_>, finish: FinishTurn) -> Result<Fini
         turn.claude.last_assistant_uuid = Some(message.clone());
         conversation.last_assistant_uuid = Some(message);
     }
+    let instance = instances::counted(tables, &turn, now)?;
     write(tables, &conversation, &turn, std::slice::from_ref(&event))?;
     tables.dequeue(&turn)?;
+    if let Some(instance) = instance {
+        tables.put_instance(&instance)?;
+    }
     Ok(Finished { turn, event })
 }
 

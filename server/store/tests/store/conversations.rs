@@ -1,13 +1,11 @@
-//! Conversations from their making to their deletion, their transcripts, and instance records.
+//! Conversations from their making to their deletion, and their transcripts.
 
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
 };
 
-use claude_comms_model::{Instance, InstanceId, Usage};
 use claude_comms_store::{NewConversation, StoreError, TurnQuery};
-use uuid::Uuid;
 
 use crate::support::*;
 
@@ -143,35 +141,4 @@ async fn opening_removes_transcripts_without_a_conversation_and_no_other_file() 
     expected.sort();
     assert_eq!(names, expected);
     drop(place);
-}
-
-#[tokio::test]
-async fn instances_are_remembered() {
-    let place = place();
-    let conversation_id = conversation(&*place.store).await;
-    let now = place.store.conversation(conversation_id).await.unwrap().unwrap().create_time;
-    let mut instance = Instance {
-        id: InstanceId(Uuid::now_v7()),
-        name: "first".to_owned(),
-        backend: "simulator".to_owned(),
-        model: None,
-        conversation_id,
-        pinned: true,
-        stopped: false,
-        server_id: place.store.server().id,
-        process_generation: 1,
-        turn_count: 0,
-        usage: Usage::default(),
-        cost_usd: f64::NAN,
-        create_time: now,
-        last_active_time: now,
-        exit: None,
-    };
-    place.store.put_instance(instance.clone()).await.unwrap();
-    instance.cost_usd = 0.0;
-    assert_eq!(place.store.instances().await.unwrap(), std::slice::from_ref(&instance));
-    instance.stopped = true;
-    place.store.put_instance(instance.clone()).await.unwrap();
-    let place = place.reopened().await;
-    assert_eq!(place.store.instances().await.unwrap(), [instance]);
 }

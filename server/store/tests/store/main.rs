@@ -6,6 +6,7 @@ mod conversations;
 mod crash;
 mod fencing;
 mod files;
+mod instances;
 mod lists;
 mod model;
 mod process;
