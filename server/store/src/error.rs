@@ -50,7 +50,9 @@ pub enum StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another server holds the data directory.
-    #[error("data directory {path} is in use by another claude-comms server (process {holder})")]
+    #[error(
+        "data directory {path} is in use by another claude-comms server (process {holder}): stop that one, or give another --data-dir"
+    )]
     InUse {
         /// The directory.
         path: PathBuf,
@@ -65,6 +67,16 @@ pub enum OpenError {
         /// What the system says.
         #[source]
         source: std::io::Error,
+    },
+    /// Others may put files into it.
+    #[error(
+        "{path} can be written by others (mode {mode:04o}): check what is in it, then run `chmod 700 {path}`"
+    )]
+    Shared {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
     },
     /// A newer claude-comms wrote it.
     #[error(

@@ -178,6 +178,26 @@ async fn a_socket_directory_that_others_can_write_is_refused() {
 }
 
 #[tokio::test]
+async fn a_data_directory_that_others_can_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let builder = TestServer::simulated();
+    let directory = builder.world().data_dir();
+    fs::create_dir_all(&directory).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o775)).unwrap();
+    refused(builder, 1, &[&directory.to_string_lossy(), "0775", "chmod 700"]).await;
+}
+
+#[tokio::test]
+async fn a_new_store_is_created_and_an_old_one_opened_without_a_word() {
+    let mut server = TestServer::simulated().start().await;
+    server.kill9().await;
+    server.restart().await;
+    let log = server.log();
+    assert_eq!(log.matches("store created").count(), 1, "{log}");
+    assert!(!log.contains("migrated"), "{log}");
+}
+
+#[tokio::test]
 async fn a_server_that_could_not_start_leaves_no_process() {
     let server = TestServer::simulated().start().await;
     let data = server.data_dir().to_string_lossy().into_owned();

@@ -33,6 +33,7 @@ impl DataDirectory {
         let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
         make(path).map_err(unusable)?;
         check(path).map_err(unusable)?;
+        refuse_shared(path)?;
         let lock = path.join(LOCK);
         let file = lock_file(&lock).map_err(|source| OpenError::Unusable { path: lock.clone(), source })?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -108,6 +109,17 @@ pub(crate) fn check(path: &Path) -> io::Result<()> {
     }
     if metadata.permissions().mode() & 0o300 != 0o300 {
         return refused(io::ErrorKind::PermissionDenied, "its owner may not write to it");
+    }
+    Ok(())
+}
+
+/// Refuses a folder in which others could replace files. That they may look at it does no harm: the files are 0600.
+pub(crate) fn refuse_shared(path: &Path) -> Result<(), OpenError> {
+    let metadata = std::fs::symlink_metadata(path)
+        .map_err(|source| OpenError::Unusable { path: path.to_owned(), source })?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(OpenError::Shared { path: path.to_owned(), mode });
     }
     Ok(())
 }

@@ -68,7 +68,8 @@ pub(crate) fn open(data_dir: &Path, options: &Options) -> Result<Parts, OpenErro
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             return Err(OpenError::Unusable { path: folder, source });
         }
-        _ => {}
+        Err(_) => {}
+        Ok(()) => directory::refuse_shared(&folder)?,
     }
     if probe(&path, options.cache_bytes)? == Found::Nothing {
         create(&directory).map_err(|error| probe::refused(&path, error))?;
@@ -98,6 +99,7 @@ fn create(directory: &DataDirectory) -> Result<(), redb::Error> {
     database.close()?;
     std::fs::rename(&new, &path)?;
     directory::sync_directory(directory.path())?;
+    tracing::info!(schema.version = schema::VERSION, "store created");
     Ok(())
 }
 
@@ -126,7 +128,9 @@ pub(crate) fn prepare(
     options: &Options,
     transcripts: &Transcripts,
 ) -> Result<Scene, redb::Error> {
-    schema::migrate(database, schema::MIGRATIONS)?;
+    if schema::migrate(database, schema::MIGRATIONS)? {
+        tracing::info!(schema.version = schema::VERSION, "store migrated");
+    }
     let (id, incarnation) = schema::count_incarnation(database)?;
     let snapshot = database.begin_read()?;
     let next_place = reading::next_place(&snapshot)?;

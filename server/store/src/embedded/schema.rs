@@ -90,17 +90,18 @@ pub(crate) fn check_tables(transaction: &ReadTransaction) -> Result<(), redb::Er
 }
 
 /// Brings an older file to the last version of `migrations`, step by step; each is durable before the next begins.
-pub(crate) fn migrate(database: &Database, migrations: &[Migration]) -> Result<(), redb::Error> {
+/// `false` when there was nothing to do.
+pub(crate) fn migrate(database: &Database, migrations: &[Migration]) -> Result<bool, redb::Error> {
     let mut at = version(&database.begin_read()?)?.unwrap_or(0);
+    let before = at;
     while let Some(step) = usize::try_from(at).ok().and_then(|at| migrations.get(at)) {
         let transaction = database.begin_write()?;
         step(&transaction)?;
         transaction.open_table(META)?.insert(SCHEMA_VERSION, (at + 1).to_string().as_str())?;
         transaction.commit()?;
         at += 1;
-        tracing::info!(schema.version = at, "store migrated");
     }
-    Ok(())
+    Ok(at > before)
 }
 
 /// Who the server is by now: counts this opening, durably.
@@ -167,7 +168,7 @@ mod tests {
         let database = Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
         found(&database, ServerId(Uuid::nil())).unwrap();
         assert_eq!(at(&database), Some(0));
-        migrate(&database, MIGRATIONS).unwrap();
+        assert!(migrate(&database, MIGRATIONS).unwrap());
         assert_eq!(at(&database), Some(VERSION));
         check_tables(&database.begin_read().unwrap()).unwrap();
 
@@ -179,7 +180,7 @@ mod tests {
         migrate(&database, &[create_tables, add, add, add]).unwrap();
         assert_eq!((at(&database), count(&database)), (Some(4), 3));
         // An older program's list is shorter: nothing happens.
-        migrate(&database, MIGRATIONS).unwrap();
+        assert!(!migrate(&database, MIGRATIONS).unwrap());
         assert_eq!(at(&database), Some(4));
         check_tables(&database.begin_read().unwrap()).unwrap();
     }

@@ -244,6 +244,27 @@ fn a_place_that_cannot_be_trusted_is_unusable() {
     assert_eq!(fs::read_dir(path("real")).unwrap().count(), 0);
 }
 
+#[test]
+fn a_directory_that_others_can_write_is_refused_and_one_they_can_read_is_not() {
+    for folder in ["", "transcripts"] {
+        for (mode, shared) in [(0o770, true), (0o702, true), (0o1777, true), (0o755, false), (0o711, false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = if folder.is_empty() { dir.path().to_owned() } else { dir.path().join(folder) };
+            fs::create_dir_all(&path).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            if !shared {
+                open(dir.path());
+                continue;
+            }
+            let error = refused(dir.path());
+            assert!(matches!(error, OpenError::Shared { mode: found, .. } if found == mode), "{error:?}");
+            let text = error.to_string();
+            assert!(text.contains(&format!("(mode {mode:04o})")), "{text}");
+            assert!(text.ends_with(&format!("`chmod 700 {}`", path.display())), "{text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn transcripts_of_a_store_that_was_moved_away_are_set_aside() {
     let place = place();
@@ -262,7 +283,11 @@ fn a_second_opening_is_refused_with_the_holder() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     match RedbStore::open(dir.path(), Options::default()) {
-        Err(OpenError::InUse { holder, .. }) => assert_eq!(holder, std::process::id().to_string()),
+        Err(error @ OpenError::InUse { .. }) => {
+            let text = error.to_string();
+            assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+            assert!(text.ends_with("stop that one, or give another --data-dir"), "{text}");
+        }
         other => panic!("{other:?}"),
     }
     drop(store);
