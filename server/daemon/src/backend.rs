@@ -223,7 +223,7 @@ impl Backend {
         let model =
             model.map(str::to_owned).or_else(|| conversation.model.clone()).or_else(|| self.model.clone());
         let launch = Launch {
-            instance: instance.to_string(),
+            instance: directory(instance),
             program: match self.kind {
                 BackendKind::Claude => Program::Claude { binary: self.program() },
                 BackendKind::Simulated => Program::Simulated { scenario: self.scenario.clone() },
@@ -247,7 +247,7 @@ impl Backend {
             .session_file
             .take()
             .filter(|(found, _)| *found == session)
-            .unwrap_or_else(|| (session, self.supervisor.session_file(&instance.to_string(), session)));
+            .unwrap_or_else(|| (session, self.supervisor.session_file(&directory(instance), session)));
         match self.store.keep_transcript(conversation.id, &file) {
             Ok(()) => running.session_file = Some((session, file)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -264,7 +264,7 @@ impl Backend {
         conversation: &Conversation,
         running: &mut Running,
     ) {
-        let file = self.supervisor.session_file(&instance.to_string(), running.session_id);
+        let file = self.supervisor.session_file(&directory(instance), running.session_id);
         if transcript::holds_memory(&file, conversation) {
             self.keep_transcript(instance, conversation, running);
         }
@@ -277,12 +277,18 @@ impl Backend {
 
     /// Removes what an instance left on disk.
     pub fn remove_instance_dir(&self, instance: InstanceId) {
-        if let Err(error) = self.supervisor.remove_instance_dir(&instance.to_string())
+        if let Err(error) = self.supervisor.remove_instance_dir(&directory(instance))
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(%error, instance.id = %instance, "instance directory could not be removed");
         }
     }
+}
+
+/// The name of an instance's directory: the random end of its id. Short, because the CLI puts a socket below it in its
+/// OAuth mode, and falls back to a folder that all sessions of the user share where the path exceeds 103 bytes.
+pub(crate) fn directory(instance: InstanceId) -> String {
+    instance.0.simple().to_string().split_off(20)
 }
 
 fn not_ready(error: ProbeError) -> NotReady {

@@ -92,7 +92,7 @@ fn read_fate(
         return Fate::Absent;
     };
     if let TurnState::Running { instance_id } = turn.state {
-        let file = supervisor.session_file(&instance_id.to_string(), session);
+        let file = supervisor.session_file(&crate::backend::directory(instance_id), session);
         if file.exists()
             && conversation.is_some_and(|conversation| holds_memory(&file, conversation))
             && let Err(error) = store.keep_transcript(turn.conversation_id, &file)

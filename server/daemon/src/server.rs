@@ -15,13 +15,14 @@ use claude_comms_supervisor::Supervisor;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::Server as Transport;
+use tower::layer::util::{Identity, Stack};
 
 use crate::{
     auth::{AuthLayer, Rule},
     backend::Backend,
     config::{AuthMode, BackendKind, Config, Listen},
     dispatcher::{Dispatcher, Options},
-    grpc::{Context, ConversationHandlers, DiagnosticsHandlers, InstanceHandlers},
+    grpc::{Context, ConversationHandlers, DiagnosticsHandlers, InstanceHandlers, LimitLayer},
     hub::EventHub,
     listen::{self, Bound, ListenError},
     recovery, token,
@@ -262,8 +263,7 @@ enum Incoming {
     Tcp(tokio::net::TcpListener),
 }
 
-type Router =
-    tonic::transport::server::Router<tower::layer::util::Stack<AuthLayer, tower::layer::util::Identity>>;
+type Router = tonic::transport::server::Router<Stack<LimitLayer, Stack<AuthLayer, Identity>>>;
 
 fn router<H: tonic_health::pb::health_server::Health>(
     rule: Rule,
@@ -287,6 +287,7 @@ fn router<H: tonic_health::pb::health_server::Health>(
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .layer(AuthLayer(rule))
+        .layer(LimitLayer { prompt_limit_bytes: context.prompt_limit_bytes })
         .add_service(health)
         .add_service(v1.expect("the descriptor set was written by build.rs"))
         .add_service(v1alpha.expect("the descriptor set was written by build.rs"))

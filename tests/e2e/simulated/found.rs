@@ -199,3 +199,15 @@ async fn a_model_cannot_pose_as_an_argument_of_the_cli() {
         bad_input(client.instances.clone().start_instance(request).await, &["model"]);
     }
 }
+
+#[tokio::test]
+async fn a_request_larger_than_the_server_takes_is_refused_with_a_reason() {
+    let server = TestServer::simulated().start().await;
+    let client = server.client().await;
+    let conversation = client.new_conversation().await;
+    for bytes in [(2 << 20) + 1, 6 << 20] {
+        let status = bad_input(client.send(&conversation, "x".repeat(bytes)).await.map(|_| ()), &["prompt"]);
+        assert!(status.message().contains("limits.prompt_bytes"), "{status:?}");
+    }
+    client.ask(&conversation, "the connection is fine").await.to_end().await;
+}

@@ -6,6 +6,7 @@ mod convert;
 mod diagnostics;
 mod events;
 mod instance;
+mod limit;
 mod page;
 pub mod status;
 mod validate;
@@ -21,6 +22,7 @@ use crate::{backend::Backend, dispatcher::Dispatcher, hub::EventHub};
 
 pub(crate) use self::{
     conversation::ConversationHandlers, diagnostics::DiagnosticsHandlers, instance::InstanceHandlers,
+    limit::LimitLayer,
 };
 
 /// What every handler works with.

@@ -33,6 +33,11 @@ pub enum ApiError {
     Store(StoreError),
     /// This server let go of the turn.
     Detached(Detached),
+    /// The request is larger than the server takes.
+    TooLarge {
+        /// Longest prompt.
+        limit_bytes: usize,
+    },
     /// No token, or a wrong one.
     Unauthenticated(&'static str),
     /// The peer is another user.
@@ -72,6 +77,12 @@ impl From<ApiError> for Status {
             ApiError::Refused(refused) => of_refused(refused),
             ApiError::Store(error) => of_store(&error),
             ApiError::Detached(Detached(why)) => status(Code::Unavailable, "TURN_DETACHED", why, &[]),
+            ApiError::TooLarge { limit_bytes } => bad_fields(vec![(
+                "prompt".to_owned(),
+                format!(
+                    "the request is larger than the server takes; the limit of a prompt is {limit_bytes} bytes (limits.prompt_bytes)"
+                ),
+            )]),
             ApiError::Unauthenticated(what) => status(
                 Code::Unauthenticated,
                 "TOKEN_REQUIRED",

@@ -74,6 +74,7 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
         (StoreError::Unavailable("x".into()).into(), Code::Unavailable, "STORE_UNAVAILABLE"),
         (StoreError::Corrupt("x".into()).into(), Code::DataLoss, "STORE_CORRUPT"),
         (Detached("x".into()).into(), Code::Unavailable, "TURN_DETACHED"),
+        (ApiError::TooLarge { limit_bytes: 1 }, Code::InvalidArgument, "INVALID_ARGUMENT"),
         (ApiError::Unauthenticated("x"), Code::Unauthenticated, "TOKEN_REQUIRED"),
         (ApiError::OtherUser, Code::PermissionDenied, "PEER_NOT_OWNER"),
     ]
