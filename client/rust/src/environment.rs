@@ -145,11 +145,11 @@ mod tests {
     #[test]
     fn the_default_socket_follows_the_runtime_directory_then_home() {
         let endpoint = |variables: &[(&str, &str)]| environment(variables).endpoint().map(|e| e.to_string());
-        let both = [("XDG_RUNTIME_DIR", "/run/user/7"), ("HOME", "/home/u")];
+        let both = [("XDG_RUNTIME_DIR", "/run/user/7"), ("HOME", "/users/u")];
         assert_eq!(endpoint(&both).expect("default"), "unix:/run/user/7/claude-comms/claude-comms.sock");
         for runtime in ["", "relative"] {
-            let home = [("XDG_RUNTIME_DIR", runtime), ("HOME", "/home/u")];
-            assert_eq!(endpoint(&home).expect("default"), "unix:/home/u/.claude-comms/claude-comms.sock");
+            let home = [("XDG_RUNTIME_DIR", runtime), ("HOME", "/users/u")];
+            assert_eq!(endpoint(&home).expect("default"), "unix:/users/u/.claude-comms/claude-comms.sock");
         }
         assert_eq!(endpoint(&[]), Err(EndpointError::NoDefault));
         assert_eq!(endpoint(&[("CLAUDE_COMMS_SERVER", "http://h:1")]).expect("given"), "http://h:1");

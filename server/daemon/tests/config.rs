@@ -13,7 +13,7 @@ fn from_file(text: &str, pairs: &[(&str, &str)], overrides: Overrides) -> Result
     let file = dir.path().join("claude-comms.yaml");
     std::fs::write(&file, text).expect("the file is written");
     let mut pairs = pairs.to_vec();
-    pairs.push(("HOME", "/home/nobody"));
+    pairs.push(("HOME", "/users/nobody"));
     load(Overrides { config_file: Some(file), ..overrides }, environment(&pairs).into_iter())
 }
 
@@ -23,10 +23,10 @@ fn problems(text: &str, pairs: &[(&str, &str)]) -> String {
 
 #[test]
 fn without_any_setting_the_places_of_the_user_are_used() {
-    let config = load(Overrides::default(), environment(&[("HOME", "/home/a")]).into_iter()).unwrap();
-    assert_eq!(config.data_dir, PathBuf::from("/home/a/.local/share/claude-comms"));
-    assert_eq!(config.listen, [Listen::Unix("/home/a/.claude-comms/claude-comms.sock".into())]);
-    let xdg = [("HOME", "/home/a"), ("XDG_RUNTIME_DIR", "/run/user/1"), ("XDG_DATA_HOME", "/data")];
+    let config = load(Overrides::default(), environment(&[("HOME", "/users/a")]).into_iter()).unwrap();
+    assert_eq!(config.data_dir, PathBuf::from("/users/a/.local/share/claude-comms"));
+    assert_eq!(config.listen, [Listen::Unix("/users/a/.claude-comms/claude-comms.sock".into())]);
+    let xdg = [("HOME", "/users/a"), ("XDG_RUNTIME_DIR", "/run/user/1"), ("XDG_DATA_HOME", "/data")];
     let config = load(Overrides::default(), environment(&xdg).into_iter()).unwrap();
     assert_eq!(config.data_dir, PathBuf::from("/data/claude-comms"));
     assert_eq!(config.listen, [Listen::Unix("/run/user/1/claude-comms/claude-comms.sock".into())]);
