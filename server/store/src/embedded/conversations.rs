@@ -10,10 +10,10 @@ pub(crate) fn create(tables: &mut Tables<'_>, new: NewConversation) -> Result<Co
         return Err(StoreError::Conflict(format!("there is a conversation {} already", new.id)).into());
     }
     let now = tables.now();
-    let conversation = Conversation {
+    let mut conversation = Conversation {
         id: new.id,
         title: new.title,
-        system_prompt: new.system_prompt,
+        system_prompt: String::new(),
         model: new.model,
         labels: new.labels,
         state: ConversationState::Active,
@@ -30,6 +30,8 @@ pub(crate) fn create(tables: &mut Tables<'_>, new: NewConversation) -> Result<Co
         update_time: now,
     };
     tables.put_conversation(&conversation)?;
+    tables.put_system_prompt(new.id, &new.system_prompt)?;
+    conversation.system_prompt = new.system_prompt;
     Ok(conversation)
 }
 

@@ -6,7 +6,7 @@ use claude_comms_model::{Conversation, Page, Turn, TurnStateKind};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 use uuid::Uuid;
 
-use super::{page_token::List, reading::Trouble, rows, schema};
+use super::{page_token::List, prompts, reading::Trouble, rows, schema};
 use crate::{ConversationQuery, TurnQuery};
 
 /// Newest first, by their ids.
@@ -18,6 +18,7 @@ pub(crate) fn conversations(
     let before = list.position(query.token.as_deref())?;
     let end = before.map_or(Bound::Unbounded, Bound::Excluded);
     let table = snapshot.open_table(schema::CONVERSATIONS)?;
+    let system_prompts = snapshot.open_table(schema::SYSTEM_PROMPTS)?;
     let mut page = Filling::new(query.limit);
     for row in table.range::<u128>((Bound::Unbounded, end))?.rev() {
         let (key, value) = row?;
@@ -28,7 +29,9 @@ pub(crate) fn conversations(
         if page.is_full() {
             return Ok(page.and_more(&list));
         }
-        page.push(key.value(), rows::decode("conversation", value.value())?);
+        let mut conversation = rows::decode("conversation", value.value())?;
+        prompts::complete_conversation(&mut conversation, &system_prompts)?;
+        page.push(key.value(), conversation);
     }
     Ok(page.last())
 }
@@ -38,6 +41,7 @@ pub(crate) fn turns(snapshot: &ReadTransaction, query: &TurnQuery) -> Result<Pag
     let list = List::of_turns(query);
     let position = list.position(query.token.as_deref())?;
     let turns = snapshot.open_table(schema::TURNS)?;
+    let prompts = snapshot.open_table(schema::PROMPTS)?;
     let mut page = Filling::new(query.limit);
     for id in ids(snapshot, &turns, query, position)? {
         let id = id?;
@@ -45,13 +49,14 @@ pub(crate) fn turns(snapshot: &ReadTransaction, query: &TurnQuery) -> Result<Pag
             continue;
         }
         let Some(row) = turns.get(id)? else { continue };
-        let turn: Turn = rows::decode("turn", row.value())?;
+        let mut turn: Turn = rows::decode("turn", row.value())?;
         if !matches(query, &turn) {
             continue;
         }
         if page.is_full() {
             return Ok(page.and_more(&list));
         }
+        prompts::complete_turn(&mut turn, &prompts)?;
         page.push(id, turn);
     }
     Ok(page.last())

@@ -15,6 +15,7 @@ mod open;
 mod overlay;
 mod page_token;
 mod probe;
+mod prompts;
 mod reading;
 mod rows;
 mod schema;

@@ -7,6 +7,7 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 use uuid::Uuid;
 
 use super::{
+    prompts,
     rows::{self, EventRow},
     schema,
 };
@@ -51,13 +52,17 @@ pub(crate) fn conversation(
     snapshot: &ReadTransaction,
     id: ConversationId,
 ) -> Result<Option<Conversation>, Trouble> {
-    let row = snapshot.open_table(schema::CONVERSATIONS)?.get(id.0.as_u128())?;
-    Ok(row.map(|row| rows::decode("conversation", row.value())).transpose()?)
+    let Some(row) = snapshot.open_table(schema::CONVERSATIONS)?.get(id.0.as_u128())? else { return Ok(None) };
+    let mut conversation = rows::decode("conversation", row.value())?;
+    prompts::complete_conversation(&mut conversation, &snapshot.open_table(schema::SYSTEM_PROMPTS)?)?;
+    Ok(Some(conversation))
 }
 
 pub(crate) fn turn(snapshot: &ReadTransaction, id: TurnId) -> Result<Option<Turn>, Trouble> {
-    let row = snapshot.open_table(schema::TURNS)?.get(id.0.as_u128())?;
-    Ok(row.map(|row| rows::decode("turn", row.value())).transpose()?)
+    let Some(row) = snapshot.open_table(schema::TURNS)?.get(id.0.as_u128())? else { return Ok(None) };
+    let mut turn = rows::decode("turn", row.value())?;
+    prompts::complete_turn(&mut turn, &snapshot.open_table(schema::PROMPTS)?)?;
+    Ok(Some(turn))
 }
 
 /// The turn that a request made.
@@ -130,11 +135,13 @@ pub(crate) fn unfinished(snapshot: &ReadTransaction, server: ServerId) -> Result
         let id = key.value().1;
         queue.insert((value.value().0, id), id);
     }
-    let table = snapshot.open_table(schema::TURNS)?;
+    let (table, prompts) = (snapshot.open_table(schema::TURNS)?, snapshot.open_table(schema::PROMPTS)?);
     let mut turns = Vec::with_capacity(queue.len());
     for id in queue.into_values() {
         let missing = || StoreError::Corrupt(format!("turn {} of the queue is gone", Uuid::from_u128(id)));
-        turns.push(rows::decode("turn", table.get(id)?.ok_or_else(missing)?.value())?);
+        let mut turn = rows::decode("turn", table.get(id)?.ok_or_else(missing)?.value())?;
+        prompts::complete_turn(&mut turn, &prompts)?;
+        turns.push(turn);
     }
     Ok(turns)
 }

@@ -14,6 +14,10 @@ pub(crate) const META: TableDefinition<'_, &str, &str> = TableDefinition::new("c
 pub(crate) const CONVERSATIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("conversations");
 /// Turn -> record, the answer's text included.
 pub(crate) const TURNS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("turns");
+/// Conversation -> its system prompt, if it has one: large, and its record is written anew with every turn.
+pub(crate) const SYSTEM_PROMPTS: TableDefinition<'_, u128, &str> = TableDefinition::new("system_prompts");
+/// Turn -> its prompt, if that is too large to be written anew with the turn's record (see [`super::prompts`]).
+pub(crate) const PROMPTS: TableDefinition<'_, u128, &str> = TableDefinition::new("prompts");
 /// (Conversation, turn): a conversation's turns in the order of their ids.
 pub(crate) const CONVERSATION_TURNS: TableDefinition<'_, (u128, u128), ()> =
     TableDefinition::new("conversation_turns");
@@ -34,7 +38,8 @@ const INCARNATION: &str = "incarnation";
 /// Takes a file from one version to the next, in a transaction of its own.
 pub(crate) type Migration = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
-/// `MIGRATIONS[n]` goes from version n to n + 1. Only ever appended to. A new file starts as version 0.
+/// `MIGRATIONS[n]` goes from version n to n + 1. Only ever appended to once a version is released: version 1 is not yet,
+/// so that it still changes in place. A new file starts as version 0.
 pub(crate) const MIGRATIONS: &[Migration] = &[create_tables];
 
 /// The version this program writes.
@@ -49,6 +54,8 @@ fn create_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(REQUESTS)?;
     transaction.open_table(UNFINISHED)?;
     transaction.open_table(INSTANCES)?;
+    transaction.open_table(SYSTEM_PROMPTS)?;
+    transaction.open_table(PROMPTS)?;
     Ok(())
 }
 
@@ -83,6 +90,8 @@ pub(crate) fn check_tables(transaction: &ReadTransaction) -> Result<(), redb::Er
     transaction.open_table(REQUESTS)?;
     transaction.open_table(UNFINISHED)?;
     transaction.open_table(INSTANCES)?;
+    transaction.open_table(SYSTEM_PROMPTS)?;
+    transaction.open_table(PROMPTS)?;
     let meta = transaction.open_table(META)?;
     server_id(&meta)?;
     number::<u64>(&meta, INCARNATION)?;

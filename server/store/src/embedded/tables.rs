@@ -8,6 +8,7 @@ use redb::{ReadableTable, StorageError, Table, WriteTransaction};
 use uuid::Uuid;
 
 use super::{
+    prompts,
     rows::{self, EventRow},
     schema,
 };
@@ -62,6 +63,8 @@ pub(crate) struct Tables<'t> {
     pub(crate) scene: &'t mut Scene,
     conversations: Table<'t, u128, &'static [u8]>,
     turns: Table<'t, u128, &'static [u8]>,
+    system_prompts: Table<'t, u128, &'static str>,
+    prompts: Table<'t, u128, &'static str>,
     conversation_turns: Table<'t, (u128, u128), ()>,
     events: Table<'t, (u128, u64), &'static [u8]>,
     requests: Table<'t, (u128, u128), u128>,
@@ -83,6 +86,8 @@ impl<'t> Tables<'t> {
             scene,
             conversations: transaction.open_table(schema::CONVERSATIONS)?,
             turns: transaction.open_table(schema::TURNS)?,
+            system_prompts: transaction.open_table(schema::SYSTEM_PROMPTS)?,
+            prompts: transaction.open_table(schema::PROMPTS)?,
             conversation_turns: transaction.open_table(schema::CONVERSATION_TURNS)?,
             events: transaction.open_table(schema::EVENTS)?,
             requests: transaction.open_table(schema::REQUESTS)?,
@@ -98,18 +103,30 @@ impl<'t> Tables<'t> {
         (self.scene.clock)()
     }
 
+    /// The conversation without its system prompt, which no write needs.
     pub(crate) fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, Fault> {
         let row = self.conversations.get(id.0.as_u128()).or_broken()?;
         Ok(row.map(|row| rows::decode("conversation", row.value())).transpose()?)
     }
 
-    /// The conversation, which must exist.
+    /// The same, which must exist.
     pub(crate) fn known_conversation(&self, id: ConversationId) -> Result<Conversation, Fault> {
         let missing = || StoreError::NotFound { what: "conversation", id: id.to_string() };
         Ok(self.conversation(id)?.ok_or_else(missing)?)
     }
 
+    /// Writes a conversation's system prompt, for good.
+    pub(crate) fn put_system_prompt(&mut self, id: ConversationId, prompt: &str) -> Result<(), Fault> {
+        self.wrote = true;
+        if !prompt.is_empty() {
+            self.system_prompts.insert(id.0.as_u128(), prompt).or_broken()?;
+        }
+        Ok(())
+    }
+
+    /// Writes a conversation as [`Tables::conversation`] gives it.
     pub(crate) fn put_conversation(&mut self, conversation: &Conversation) -> Result<(), Fault> {
+        debug_assert!(conversation.system_prompt.is_empty(), "it has a row of its own");
         self.wrote = true;
         rows::encode(conversation, self.buffer);
         self.conversations.insert(conversation.id.0.as_u128(), self.buffer.as_slice()).or_broken()?;
@@ -118,7 +135,11 @@ impl<'t> Tables<'t> {
 
     pub(crate) fn turn(&self, id: TurnId) -> Result<Option<Turn>, Fault> {
         let row = self.turns.get(id.0.as_u128()).or_broken()?;
-        Ok(row.map(|row| rows::decode("turn", row.value())).transpose()?)
+        let mut turn = row.map(|row| rows::decode("turn", row.value())).transpose()?;
+        if let Some(turn) = &mut turn {
+            prompts::complete_turn(turn, &self.prompts).or_broken()?;
+        }
+        Ok(turn)
     }
 
     /// The turn, which must exist.
@@ -127,17 +148,26 @@ impl<'t> Tables<'t> {
         Ok(self.turn(id)?.ok_or_else(missing)?)
     }
 
-    pub(crate) fn put_turn(&mut self, turn: &Turn) -> Result<(), Fault> {
+    pub(crate) fn put_turn(&mut self, turn: &mut Turn) -> Result<(), Fault> {
         self.wrote = true;
-        rows::encode(turn, self.buffer);
+        if prompts::is_apart(turn) {
+            let prompt = std::mem::take(&mut turn.prompt);
+            rows::encode(turn, self.buffer);
+            turn.prompt = prompt;
+        } else {
+            rows::encode(turn, self.buffer);
+        }
         self.turns.insert(turn.id.0.as_u128(), self.buffer.as_slice()).or_broken()?;
         Ok(())
     }
 
-    /// Enters a new turn under its conversation and its request.
-    pub(crate) fn index_turn(&mut self, turn: &Turn) -> Result<(), Fault> {
-        self.wrote = true;
+    /// Enters a new turn: it, its prompt, and its place under its conversation and its request.
+    pub(crate) fn put_new_turn(&mut self, turn: &mut Turn) -> Result<(), Fault> {
+        self.put_turn(turn)?;
         let (conversation, id) = (turn.conversation_id.0.as_u128(), turn.id.0.as_u128());
+        if prompts::is_apart(turn) {
+            self.prompts.insert(id, turn.prompt.as_str()).or_broken()?;
+        }
         self.conversation_turns.insert((conversation, id), ()).or_broken()?;
         self.requests.insert((conversation, turn.request_id.0.as_u128()), id).or_broken()?;
         Ok(())
@@ -217,9 +247,11 @@ impl<'t> Tables<'t> {
         for row in self.conversation_turns.extract_from_if(all.clone(), |_, ()| true).or_broken()? {
             let (key, _) = row.or_broken()?;
             self.turns.remove(key.value().1).or_broken()?;
+            self.prompts.remove(key.value().1).or_broken()?;
         }
         self.requests.retain_in(all, |_, _| false).or_broken()?;
         self.events.retain_in((id, u64::MIN)..=(id, u64::MAX), |_, _| false).or_broken()?;
+        self.system_prompts.remove(id).or_broken()?;
         self.conversations.remove(id).or_broken()?;
         Ok(())
     }

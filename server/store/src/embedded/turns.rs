@@ -44,8 +44,7 @@ pub(crate) fn accept(tables: &mut Tables<'_>, accept: AcceptTurn) -> Result<Acce
         events.push(started);
         lease = Some(claim);
     }
-    tables.put_turn(&turn)?;
-    tables.index_turn(&turn)?;
+    tables.put_new_turn(&mut turn)?;
     tables.enqueue(&turn)?;
     for event in &events {
         tables.put_event(event)?;
@@ -59,7 +58,7 @@ pub(crate) fn start(tables: &mut Tables<'_>, id: TurnId, start: StartTurn) -> Re
     let mut conversation = tables.known_conversation(turn.conversation_id)?;
     let (now, server) = (tables.now(), tables.scene.server);
     let (event, lease) = begin(&mut conversation, &mut turn, start, server, now)?;
-    write(tables, &conversation, &turn, std::slice::from_ref(&event))?;
+    write(tables, &conversation, &mut turn, std::slice::from_ref(&event))?;
     Ok(Started { turn, event, lease })
 }
 
@@ -82,7 +81,7 @@ pub(crate) fn append(
     let now = tables.now();
     let events: Vec<_> =
         kinds.into_iter().map(|kind| event(&mut conversation, &mut turn, now, kind)).collect();
-    write(tables, &conversation, &turn, &events)?;
+    write(tables, &conversation, &mut turn, &events)?;
     Ok(events)
 }
 
@@ -100,7 +99,7 @@ pub(crate) fn requeue(
     let now = tables.now();
     conversation.running = None;
     let event = event(&mut conversation, &mut turn, now, kind);
-    write(tables, &conversation, &turn, std::slice::from_ref(&event))?;
+    write(tables, &conversation, &mut turn, std::slice::from_ref(&event))?;
     tables.enqueue_first(&turn)?;
     Ok((turn, event))
 }
@@ -142,7 +141,7 @@ pub(crate) fn finish(tables: &mut Tables<'_>, finish: FinishTurn) -> Result<Fini
         conversation.last_assistant_uuid = Some(message);
     }
     let instance = instances::counted(tables, &turn, now)?;
-    write(tables, &conversation, &turn, std::slice::from_ref(&event))?;
+    write(tables, &conversation, &mut turn, std::slice::from_ref(&event))?;
     tables.dequeue(&turn)?;
     if let Some(instance) = instance {
         tables.put_instance(&instance)?;
@@ -228,7 +227,7 @@ fn event(conversation: &mut Conversation, turn: &mut Turn, time: Timestamp, kind
 fn write(
     tables: &mut Tables<'_>,
     conversation: &Conversation,
-    turn: &Turn,
+    turn: &mut Turn,
     events: &[Event],
 ) -> Result<(), Fault> {
     for event in events {

@@ -10,6 +10,7 @@ mod instances;
 mod lists;
 mod model;
 mod process;
+mod prompts;
 mod queue;
 mod requests;
 mod support;
