@@ -51,13 +51,16 @@ pub enum EventKind {
     /// The turn was accepted.
     Accepted {
         /// The request that made it.
+        #[serde(rename = "r")]
         request_id: RequestId,
     },
     /// Its prompt goes to a process.
     Started {
         /// The instance.
+        #[serde(rename = "i")]
         instance_id: InstanceId,
         /// Which try; 1 for the first.
+        #[serde(rename = "n")]
         attempt: u32,
     },
     /// All text so far is void.

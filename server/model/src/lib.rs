@@ -34,3 +34,8 @@ pub struct IllegalTransition {
     /// The event it was given.
     pub event: &'static str,
 }
+
+/// For fields that rows leave out while they say nothing.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     CancelReason, ConversationId, Failure, FailureReason, IllegalTransition, InstanceId, RequestId, ServerId,
-    Timestamp, TurnId, Usage,
+    Timestamp, TurnId, Usage, is_default,
 };
 
 /// Where a turn is in its life. What belongs to a state lives inside it.
@@ -20,8 +20,10 @@ pub enum TurnState {
         instance_id: InstanceId,
     },
     /// Ended with an answer.
+    #[serde(rename = "ok")]
     Completed {
         /// The whole answer.
+        #[serde(rename = "t")]
         text: String,
     },
     /// Ended without one.
@@ -156,76 +158,103 @@ impl TurnState {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClaudeRefs {
     /// The Claude session it ran in.
-    #[serde(default)]
+    #[serde(
+        rename = "s",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "uuid::serde::simple::option"
+    )]
     pub session_id: Option<Uuid>,
     /// The uuid its prompt had there, that of the last attempt.
-    #[serde(default)]
+    #[serde(
+        rename = "u",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "uuid::serde::simple::option"
+    )]
     pub user_uuid: Option<Uuid>,
     /// The last assistant message it left there.
-    #[serde(default)]
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub last_assistant_uuid: Option<String>,
 }
 
-/// A turn's record.
+/// A turn's record. Its fields have short names in its row: of small turns three then share a page
+/// of the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
-    /// Its id.
+    /// Its id. Not in its row, whose key it is.
+    #[serde(skip, default = "no_id")]
     pub id: TurnId,
     /// Its conversation.
+    #[serde(rename = "c")]
     pub conversation_id: ConversationId,
     /// The request that made it; unique in the conversation.
+    #[serde(rename = "r")]
     pub request_id: RequestId,
     /// SHA-256 of the request's payload, in hexadecimal: the same `request_id` with another payload is refused.
+    #[serde(rename = "h")]
     pub payload_hash: String,
     /// The prompt, unchanged.
+    #[serde(rename = "p", default, skip_serializing_if = "String::is_empty")]
     pub prompt: String,
     /// Where it is in its life.
+    #[serde(rename = "s")]
     pub state: TurnState,
     /// Which try; 0 before the first start. Events of an older one are dropped.
-    #[serde(default)]
+    #[serde(rename = "n", default, skip_serializing_if = "is_default")]
     pub attempt: u32,
     /// The epoch of the conversation under which it runs or ran.
-    #[serde(default)]
+    #[serde(rename = "e", default, skip_serializing_if = "is_default")]
     pub epoch: u64,
     /// The server that accepted it.
+    #[serde(rename = "o")]
     pub server_id: ServerId,
     /// That server's incarnation when it was last accepted or started.
+    #[serde(rename = "v")]
     pub incarnation: u64,
     /// The instance that must run it, for prompts sent to an instance.
-    #[serde(default)]
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub target_instance: Option<InstanceId>,
     /// The instance that runs or ran it.
-    #[serde(default)]
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<InstanceId>,
     /// How long it may take from its acceptance on, time in the queue included, in microseconds.
+    #[serde(rename = "t")]
     pub timeout_micros: u64,
     /// Whether Claude remembers the prompt in later turns.
-    #[serde(default)]
+    #[serde(rename = "m", default, skip_serializing_if = "is_default")]
     pub in_context: bool,
     /// Its place in Claude's session.
-    #[serde(default)]
+    #[serde(rename = "k", default, skip_serializing_if = "is_default")]
     pub claude: ClaudeRefs,
     /// Tokens of it alone.
-    #[serde(default)]
+    #[serde(rename = "u", default, skip_serializing_if = "is_default")]
     pub usage: Usage,
     /// Cost of it alone, US dollars.
-    #[serde(default)]
+    #[serde(rename = "d", default, skip_serializing_if = "is_default")]
     pub cost_usd: f64,
     /// Sequence of its `accepted` event.
+    #[serde(rename = "f")]
     pub first_sequence: u64,
     /// Sequence of its last event so far.
+    #[serde(rename = "l")]
     pub last_sequence: u64,
     /// When it was accepted.
+    #[serde(rename = "0")]
     pub create_time: Timestamp,
     /// When its prompt was last given to a process.
-    #[serde(default)]
+    #[serde(rename = "1", default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,
     /// When the first text of the last attempt arrived.
-    #[serde(default)]
+    #[serde(rename = "2", default, skip_serializing_if = "Option::is_none")]
     pub first_token_time: Option<Timestamp>,
     /// When it ended.
-    #[serde(default)]
+    #[serde(rename = "3", default, skip_serializing_if = "Option::is_none")]
     pub end_time: Option<Timestamp>,
+}
+
+fn no_id() -> TurnId {
+    TurnId(Uuid::nil())
 }
 
 impl Turn {

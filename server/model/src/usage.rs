@@ -4,20 +4,22 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
+use crate::is_default;
+
 /// Tokens of a turn, or a sum over turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens read afresh.
-    #[serde(rename = "i", default)]
+    #[serde(rename = "i", default, skip_serializing_if = "is_default")]
     pub input_tokens: u64,
     /// Tokens written by Claude.
-    #[serde(rename = "o", default)]
+    #[serde(rename = "o", default, skip_serializing_if = "is_default")]
     pub output_tokens: u64,
     /// Tokens written to the prompt cache.
-    #[serde(rename = "cc", default)]
+    #[serde(rename = "cc", default, skip_serializing_if = "is_default")]
     pub cache_creation_input_tokens: u64,
     /// Tokens read from the prompt cache.
-    #[serde(rename = "cr", default)]
+    #[serde(rename = "cr", default, skip_serializing_if = "is_default")]
     pub cache_read_input_tokens: u64,
 }
 

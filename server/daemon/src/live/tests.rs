@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use claude_comms_model::{InstanceId, RequestId, ResetReason};
+use claude_comms_model::{ClaudeRefs, InstanceId, RequestId, ResetReason, ServerId, TurnState, Usage};
 use futures_core::Stream as _;
 use proptest::prelude::*;
 use tokio_stream::StreamExt as _;
@@ -184,10 +184,30 @@ fn only_the_latest_place_in_the_line_is_kept_and_gone_watchers_leave_nothing() {
 }
 
 fn turn() -> Turn {
-    let row = serde_json::json!({
-        "id": Uuid::nil(), "conversation_id": Uuid::nil(), "request_id": Uuid::nil(), "payload_hash": "",
-        "prompt": "", "state": {"completed": {"text": "abc"}}, "server_id": Uuid::nil(), "incarnation": 1,
-        "timeout_micros": 1, "first_sequence": 1, "last_sequence": 3, "create_time": 0,
-    });
-    serde_json::from_value(row).unwrap()
+    let nil = Uuid::nil();
+    Turn {
+        id: TurnId(nil),
+        conversation_id: ConversationId(nil),
+        request_id: RequestId(nil),
+        payload_hash: String::new(),
+        prompt: String::new(),
+        state: TurnState::Completed { text: "abc".to_owned() },
+        attempt: 1,
+        epoch: 1,
+        server_id: ServerId(nil),
+        incarnation: 1,
+        target_instance: None,
+        instance_id: None,
+        timeout_micros: 1,
+        in_context: true,
+        claude: ClaudeRefs::default(),
+        usage: Usage::default(),
+        cost_usd: 0.0,
+        first_sequence: 1,
+        last_sequence: 3,
+        create_time: Timestamp(0),
+        start_time: None,
+        first_token_time: None,
+        end_time: None,
+    }
 }

@@ -49,7 +49,7 @@ pub(crate) fn turns(snapshot: &ReadTransaction, query: &TurnQuery) -> Result<Pag
             continue;
         }
         let Some(row) = turns.get(id)? else { continue };
-        let mut turn: Turn = rows::decode("turn", row.value())?;
+        let mut turn = rows::decode_turn(id, row.value())?;
         if !matches(query, &turn) {
             continue;
         }

@@ -60,7 +60,7 @@ pub(crate) fn conversation(
 
 pub(crate) fn turn(snapshot: &ReadTransaction, id: TurnId) -> Result<Option<Turn>, Trouble> {
     let Some(row) = snapshot.open_table(schema::TURNS)?.get(id.0.as_u128())? else { return Ok(None) };
-    let mut turn = rows::decode("turn", row.value())?;
+    let mut turn = rows::decode_turn(id.0.as_u128(), row.value())?;
     prompts::complete_turn(&mut turn, &snapshot.open_table(schema::PROMPTS)?)?;
     Ok(Some(turn))
 }
@@ -139,7 +139,7 @@ pub(crate) fn unfinished(snapshot: &ReadTransaction, server: ServerId) -> Result
     let mut turns = Vec::with_capacity(queue.len());
     for id in queue.into_values() {
         let missing = || StoreError::Corrupt(format!("turn {} of the queue is gone", Uuid::from_u128(id)));
-        let mut turn = rows::decode("turn", table.get(id)?.ok_or_else(missing)?.value())?;
+        let mut turn = rows::decode_turn(id, table.get(id)?.ok_or_else(missing)?.value())?;
         prompts::complete_turn(&mut turn, &prompts)?;
         turns.push(turn);
     }

@@ -1,7 +1,9 @@
-//! How records become rows: JSON, so that a person can read them and a new field needs `#[serde(default)]` only.
+//! How records become rows: JSON, so that a person can read them (with the short names at the
+//! records' fields beside it) and a new field needs `#[serde(default)]` only.
 
-use claude_comms_model::{ConversationId, Event, EventKind, Timestamp, TurnId};
+use claude_comms_model::{ConversationId, Event, EventKind, Timestamp, Turn, TurnId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 use crate::StoreError;
 
@@ -9,10 +11,13 @@ use crate::StoreError;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct EventRow {
     /// The turn it is about.
+    #[serde(rename = "t")]
     pub(crate) turn: TurnId,
     /// When the store wrote it.
+    #[serde(rename = "at")]
     pub(crate) time: Timestamp,
     /// What happened.
+    #[serde(rename = "k")]
     pub(crate) kind: EventKind,
 }
 
@@ -36,6 +41,15 @@ pub(crate) fn encode<T: Serialize>(record: &T, buffer: &mut Vec<u8>) {
 pub(crate) fn decode<T: DeserializeOwned>(what: &'static str, row: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(row)
         .map_err(|error| StoreError::Corrupt(format!("a {what} cannot be read: {error}")))
+}
+
+/// Reads a turn's row, which leaves out what its key says.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when it is none.
+pub(crate) fn decode_turn(id: u128, row: &[u8]) -> Result<Turn, StoreError> {
+    let turn: Turn = decode("turn", row)?;
+    Ok(Turn { id: TurnId(Uuid::from_u128(id)), ..turn })
 }
 
 /// A cost as a row can hold it: JSON has no infinities, and one would make the record unreadable for good.

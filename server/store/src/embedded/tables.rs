@@ -135,7 +135,7 @@ impl<'t> Tables<'t> {
 
     pub(crate) fn turn(&self, id: TurnId) -> Result<Option<Turn>, Fault> {
         let row = self.turns.get(id.0.as_u128()).or_broken()?;
-        let mut turn = row.map(|row| rows::decode("turn", row.value())).transpose()?;
+        let mut turn = row.map(|row| rows::decode_turn(id.0.as_u128(), row.value())).transpose()?;
         if let Some(turn) = &mut turn {
             prompts::complete_turn(turn, &self.prompts).or_broken()?;
         }

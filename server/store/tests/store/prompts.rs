@@ -1,12 +1,14 @@
-//! Large texts: written once, given back by every read, gone with what they belong to.
+//! What records take on disk. Large texts: written once, given back by every read, gone with what they belong to.
 
 use std::{fs, path::Path};
 
+use claude_comms_model::{Transition, Usage};
 use claude_comms_store::{
-    AcceptOutcome, AcceptTurn, ConversationQuery, NewConversation, Store, StoreError, TurnQuery,
+    AcceptOutcome, AcceptTurn, ConversationQuery, FinishTurn, NewConversation, Store, StoreError, TurnQuery,
 };
 use redb::{
-    Builder, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, backends::FileBackend,
+    Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    backends::FileBackend,
 };
 
 use crate::support::*;
@@ -16,10 +18,14 @@ const TURNS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("turns");
 const SYSTEM_PROMPTS: TableDefinition<'_, u128, &str> = TableDefinition::new("system_prompts");
 const PROMPTS: TableDefinition<'_, u128, &str> = TableDefinition::new("prompts");
 
+fn database(dir: &Path) -> Database {
+    let file = fs::OpenOptions::new().read(true).write(true).open(dir.join("store.redb")).unwrap();
+    Builder::new().create_with_backend(FileBackend::new(file).unwrap()).unwrap()
+}
+
 /// How many texts have rows of their own: system prompts, prompts. No record's row has a large one.
 fn rows(dir: &Path) -> (u64, u64) {
-    let file = fs::OpenOptions::new().read(true).write(true).open(dir.join("store.redb")).unwrap();
-    let database = Builder::new().create_with_backend(FileBackend::new(file).unwrap()).unwrap();
+    let database = database(dir);
     let snapshot = database.begin_read().unwrap();
     for records in [CONVERSATIONS, TURNS] {
         for row in snapshot.open_table(records).unwrap().iter().unwrap() {
@@ -100,4 +106,27 @@ async fn a_prompt_is_whole_in_every_answer_whatever_its_size() {
         store.close().await;
         assert_eq!(rows(place.dir.path()), (0, 0), "{bytes} bytes");
     }
+}
+
+/// Three rows of 1250 bytes fit a page of 4096 with their keys, and some bytes are left for larger numbers.
+#[tokio::test]
+async fn three_small_ended_turns_share_a_page() {
+    let place = place();
+    let id = conversation(&*place.store).await;
+    let wanted = AcceptTurn { prompt: "p".repeat(200), timeout_micros: 600_000_000, ..running_request(id) };
+    let accepted = accept(&*place.store, wanted).await;
+    let finish = FinishTurn {
+        transition: Transition::Complete { text: "a".repeat(500) },
+        usage: Usage { input_tokens: 100, output_tokens: 120, ..Usage::default() },
+        cost_usd: 0.01,
+        first_token_time: accepted.turn.start_time,
+        last_assistant_uuid: Some(uuid::Uuid::new_v4().to_string()),
+        ..complete(&accepted.turn, accepted.lease)
+    };
+    place.store.finish_turn(finish).await.unwrap();
+    place.store.close().await;
+    let database = database(place.dir.path());
+    let turns = database.begin_read().unwrap().open_table(TURNS).unwrap();
+    let row = turns.first().unwrap().unwrap().1.value().to_vec();
+    assert!(row.len() <= 1250, "{} bytes: {}", row.len(), String::from_utf8_lossy(&row));
 }
