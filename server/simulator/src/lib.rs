@@ -4,7 +4,7 @@
 //! purpose; it must not know the server, and shares no code with the reader of
 //! these lines (`stream-json`), which it exists to test.
 //!
-//! [`run`] is the hidden subcommand `__simulate`. The rest is a [`session`]
+//! [`run`] is the hidden subcommand `__simulate`. The rest is a `session`
 //! with an injected inbox and output, so that tests can run it in-process.
 
 mod default_answer;
