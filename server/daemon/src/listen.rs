@@ -35,10 +35,9 @@ pub fn parse(text: &str) -> Result<Listen, String> {
         return Err(format!("must be unix:/path/to.sock or http://127.0.0.1:PORT, not {text}"));
     };
     let authority = authority.trim_end_matches('/');
-    let address: SocketAddr = authority
-        .replace("localhost", "127.0.0.1")
-        .parse()
-        .map_err(|_| format!("must be http://ADDRESS:PORT with a numeric address, not {text}"))?;
+    let address: SocketAddr = authority.replace("localhost", "127.0.0.1").parse().map_err(|_| {
+        format!("must be http://ADDRESS:PORT with a numeric address (or localhost) and a port from 0 to 65535, not {text}")
+    })?;
     if !address.ip().is_loopback() {
         return Err(format!(
             "{text} can be reached from other machines, which needs TLS, and this version has none; listen on 127.0.0.1 or a Unix socket"

@@ -145,6 +145,13 @@ impl Server {
             Dispatcher::start(options, Arc::clone(&store), backend.clone(), hub.clone(), tracker.clone());
         recovery::take_up(&store, &dispatcher, waiting).await.map_err(StartError::Recovery)?;
 
+        tracing::info!(
+            backend = config.backend.as_str(),
+            data_dir = %config.data_dir.display(),
+            server.id = %store.server().id,
+            server.incarnation = store.server().incarnation,
+            "ready"
+        );
         let endpoints = Arc::new(endpoints);
         let context = Context {
             store,
@@ -229,7 +236,9 @@ impl Server {
                 Ok(Ok(())) | Err(_) => RunError::Endpoint,
             }),
         };
-        tracing::info!("draining");
+        let load = self.context.dispatcher.load().await.unwrap_or_default();
+        let longest_seconds = self.drain_timeout.as_secs();
+        tracing::info!(running = load.running, queued = load.queued, longest_seconds, "draining");
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         health.set_not_serving::<ConversationServiceServer<ConversationHandlers>>().await;
         health.set_not_serving::<InstanceServiceServer<InstanceHandlers>>().await;
@@ -253,6 +262,7 @@ impl Server {
             tracing::warn!(tasks = self.tracker.len(), "tasks were still running at the end");
         }
         store.close().await;
+        tracing::info!("stopped");
         drop(sockets);
         failed.map_or(Ok(()), Err)
     }

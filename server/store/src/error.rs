@@ -69,9 +69,7 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// Others may put files into it.
-    #[error(
-        "{path} can be written by others (mode {mode:04o}): check what is in it, then run `chmod 700 {path}`"
-    )]
+    #[error("{path} can be written by others (mode {mode:04o}): {}", remedy(path, *mode))]
     Shared {
         /// The directory.
         path: PathBuf,
@@ -100,4 +98,12 @@ pub enum OpenError {
         /// What is wrong with it.
         why: String,
     },
+}
+
+/// A directory that is meant to be shared must not be told to close.
+fn remedy(path: &std::path::Path, mode: u32) -> String {
+    if mode & 0o1000 != 0 {
+        return "give a directory of its own".to_owned();
+    }
+    format!("check what is in it, then run `chmod 700 {}`", path.display())
 }

@@ -3,7 +3,7 @@
 use claude_comms_tests::{Ran, TestServer, tools};
 use serde_json::Value;
 
-use super::{PROMPT, is_an_answer, server};
+use super::{PROMPT, server};
 
 /// How grpcurl reaches the server.
 #[derive(Clone, Copy)]
@@ -57,7 +57,7 @@ async fn lists_describes_and_calls(over: Over) {
     let sent = grpcurl(&server, over, Some(send), &["claude_comms.v1.ConversationService/SendMessage"])
         .await
         .expect(0);
-    is_an_answer(&sent);
+    assert!(sent.stdout.contains("[simulated]"), "{sent:#?}");
     let events = events(&sent);
     let text: String = events.iter().filter_map(|event| event["textDelta"]["text"].as_str()).collect();
     assert_eq!(events.last().unwrap()["completed"]["turn"]["text"], text.as_str());

@@ -4,7 +4,7 @@ mod grpcurl;
 mod node;
 mod python;
 
-use claude_comms_tests::{Ran, TestServer};
+use claude_comms_tests::{Ran, TestServer, tools};
 
 const PROMPT: &str = "Grüße aus 東京 🗼";
 
@@ -12,8 +12,16 @@ async fn server() -> TestServer {
     TestServer::simulated().tcp().start().await
 }
 
-/// What a client printed is an answer of the simulated Claude.
+async fn server_that_refuses() -> TestServer {
+    let scenario = tools::repository().join("tests/scenarios/api_403.yaml");
+    TestServer::simulated().scenario(&scenario).start().await
+}
+
+/// What a client printed are two answers of the simulated Claude, which remembers the first prompt.
 #[track_caller]
-fn is_an_answer(ran: &Ran) {
-    assert!(ran.stdout.to_lowercase().contains("simulated"), "{ran:#?}");
+fn are_answers(ran: &Ran) {
+    assert!(
+        ran.stdout.contains("[simulated]") && ran.stdout.contains("turn 2 of our conversation"),
+        "{ran:#?}"
+    );
 }

@@ -1,19 +1,27 @@
-// A whole client in Node.js: proto/ loaded at run time, one conversation, one streamed answer.
-// Usage: converse.js PROTO_DIR ENDPOINT PROMPT; the token, where one is needed, in CLAUDE_COMMS_TOKEN.
+// A whole client in Node.js: proto/ loaded at run time, one conversation, two questions, the answers as they come.
+// Set up: npm ci. Usage: node converse.js PROTO_DIR ENDPOINT PROMPT...; a token, where one is needed, in CLAUDE_COMMS_TOKEN.
 const grpc = require("@grpc/grpc-js");
 const loader = require("@grpc/proto-loader");
 
-const [protoDir, endpoint, prompt] = process.argv.slice(2);
+const [protoDir, endpoint, ...prompts] = process.argv.slice(2);
 const definition = loader.loadSync("claude_comms/v1/conversation_service.proto", { includeDirs: [protoDir] });
 const { ConversationService } = grpc.loadPackageDefinition(definition).claude_comms.v1;
 const client = new ConversationService(endpoint.replace("http://", ""), grpc.credentials.createInsecure());
 const metadata = new grpc.Metadata();
 if (process.env.CLAUDE_COMMS_TOKEN) metadata.set("authorization", `Bearer ${process.env.CLAUDE_COMMS_TOKEN}`);
 
-const fail = (error) => { console.error(`${grpc.status[error.code]}: ${error.details}`); process.exit(1); };
-client.createConversation({ title: "Node" }, metadata, (error, conversation) => {
-  if (error) return fail(error);
-  const stream = client.sendMessage({ conversationId: conversation.id, prompt }, metadata);
-  stream.on("data", (event) => { if (event.textDelta) process.stdout.write(event.textDelta.text); });
-  stream.on("error", fail).on("end", () => client.close());
-});
+async function main() {
+  const conversation = await new Promise((done, fail) =>
+    client.createConversation({ title: "Node" }, metadata, (error, made) => (error ? fail(error) : done(made))));
+  for (const prompt of prompts) {
+    for await (const event of client.sendMessage({ conversationId: conversation.id, prompt }, metadata)) {
+      if (event.textDelta) process.stdout.write(event.textDelta.text);
+      if (event.textReset) process.stdout.write("\n[begun again]\n"); // what was printed since the last one is void
+      const ended = event.failed || event.cancelled;
+      if (ended) throw new Error(`${ended.turn.failure.reason}: ${ended.turn.failure.message}`);
+    }
+    process.stdout.write("\n");
+  }
+}
+main().catch((error) => { console.error(error.code ? `${grpc.status[error.code]}: ${error.details}` : error.message); process.exitCode = 1; })
+  .finally(() => client.close());

@@ -1,6 +1,7 @@
-"""A whole client in Python: stubs made on the fly from proto/, one conversation, one streamed answer.
+"""A whole client in Python: stubs made on the fly from proto/, one conversation, the answers as they come.
 
-Usage: converse.py PROTO_DIR ENDPOINT PROMPT; the token, where one is needed, in CLAUDE_COMMS_TOKEN.
+Set up: pip install -r requirements.txt. Usage: converse.py PROTO_DIR ENDPOINT PROMPT...; a token, where one is needed, in
+CLAUDE_COMMS_TOKEN.
 """
 import os
 import sys
@@ -16,7 +17,15 @@ options = [("grpc.default_authority", "localhost")]  # over a Unix socket gRPC's
 with grpc.insecure_channel(sys.argv[2].removeprefix("http://"), options) as channel:
     stub = services.ConversationServiceStub(channel)
     conversation = stub.CreateConversation(messages.CreateConversationRequest(title="Python"), metadata=metadata)
-    request = messages.SendMessageRequest(conversation_id=conversation.id, prompt=sys.argv[3])
-    for event in stub.SendMessage(request, metadata=metadata):
-        if event.WhichOneof("event") == "text_delta":
-            print(event.text_delta.text, end="", flush=True)
+    for prompt in sys.argv[3:]:
+        request = messages.SendMessageRequest(conversation_id=conversation.id, prompt=prompt)
+        for event in stub.SendMessage(request, metadata=metadata):
+            kind = event.WhichOneof("event")
+            if kind == "text_delta":
+                print(event.text_delta.text, end="", flush=True)
+            elif kind == "text_reset":
+                print("\n[begun again]")  # what was printed since the last one is void
+            elif kind in ("failed", "cancelled"):
+                failure = getattr(event, kind).turn.failure
+                sys.exit(f"{failure.reason}: {failure.message}")
+        print()

@@ -82,7 +82,7 @@ pub enum Refused {
     #[error("the server is shutting down and takes no new work")]
     Draining,
     /// Too many turns wait.
-    #[error("{queued} turns are waiting, which is as many as pool.max_queue allows")]
+    #[error("the queue is full: waiting turns: {queued}, as many as pool.max_queue allows")]
     QueueFull {
         /// How many wait.
         queued: usize,
@@ -90,7 +90,9 @@ pub enum Refused {
         retry_after: Duration,
     },
     /// No slot will ever be free.
-    #[error("all {0} instances are pinned; stop one, or raise pool.max_instances")]
+    #[error(
+        "every instance is pinned, which is as many as pool.max_instances allows ({0}); stop one, or raise it"
+    )]
     AllInstancesPinned(usize),
     /// The backend cannot take turns.
     #[error(transparent)]
@@ -102,7 +104,7 @@ pub enum Refused {
     #[error("there is no instance {0}")]
     NoSuchInstance(String),
     /// The instance takes no turns any more.
-    #[error("instance {0} is stopped")]
+    #[error("instance {0} is stopped; its conversation goes on: send to that instead")]
     InstanceStopped(InstanceId),
     /// The conversation has an instance of its own.
     #[error("conversation {0} is served by instance {1}; stop that one first")]

@@ -319,10 +319,7 @@ impl ConversationService for ConversationHandlers {
         let id = check.need(id)?;
         let turn = match self.0.hub.get(id) {
             Some(live) => {
-                live.request_cancel(Failure::new(
-                    CancelReason::CancelRequested,
-                    "somebody asked for its end",
-                ));
+                live.request_cancel(Failure::new(CancelReason::CancelRequested, "its end was asked for"));
                 live.wait().await.map_err(ApiError::Detached)?.as_ref().clone()
             }
             None => self.0.turn(id).await?,

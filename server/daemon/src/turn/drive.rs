@@ -224,7 +224,7 @@ impl<'a> Drive<'a> {
                     }
                     None => {
                         instead = Some(Transition::Fail {
-                            failure: Failure::new(FailureReason::TurnTimeout, "it did not end within its time"),
+                            failure: Failure::new(FailureReason::TurnTimeout, format!("it did not end within its time of {:?}", std::time::Duration::from_micros(self.turn.timeout_micros))),
                             partial_text: String::new(),
                         });
                         until = self.interrupt(&process).await;
