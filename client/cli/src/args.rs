@@ -172,7 +172,7 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Args)]
 pub(crate) struct StartInstance {
-    /// A name: a letter, then letters, digits, - and _
+    /// A name: a lowercase letter, then lowercase letters, digits, - and _
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// Model alias or name
@@ -226,7 +226,8 @@ pub(crate) struct TurnId {
 #[derive(Debug, Args)]
 pub(crate) struct Prompt {
     /// What to ask; - reads standard input
-    #[arg(value_name = "PROMPT")]
+    // The program's own options stay options; a prompt that is one of them goes after `--`.
+    #[arg(value_name = "PROMPT", allow_hyphen_values = true)]
     pub(crate) text: String,
     /// Print the accepted turn and return at once
     #[arg(long)]
@@ -293,6 +294,25 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_prompt_may_begin_with_a_hyphen() {
+        let parse = |words: &[&str]| {
+            let line = ["claude-comms", "continue-conversation", "--id", "x"].iter().chain(words);
+            match Arguments::try_parse_from(line)?.command {
+                Command::ContinueConversation { prompt, .. } => Ok((prompt.text, prompt.background)),
+                other => panic!("{other:?}"),
+            }
+        };
+        for text in ["-5 degrees?", "- a list", "--- a line", "-"] {
+            assert_eq!(parse(&[text]).expect(text), (text.to_owned(), false));
+            assert_eq!(parse(&["--background", text]).expect(text), (text.to_owned(), true));
+            assert_eq!(parse(&[text, "--background"]).expect(text), (text.to_owned(), true));
+        }
+        assert_eq!(parse(&["--", "--background"]).expect("escaped"), ("--background".to_owned(), false));
+        let error: clap::Error = parse(&["--background"]).expect_err("no prompt");
+        assert_eq!(error.kind(), clap::error::ErrorKind::MissingRequiredArgument);
     }
 
     #[test]

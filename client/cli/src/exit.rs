@@ -2,9 +2,9 @@
 
 use std::{io, process::ExitCode};
 
-use claude_comms_client::{EndpointError, Error};
+use claude_comms_client::{Endpoint, EndpointError, Error};
 
-use crate::output::Ui;
+use crate::{output::Ui, suggest::command};
 
 /// The exit codes of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,10 +119,18 @@ fn judge(error: &Error) -> (Exit, Option<String>) {
         Error::Draining(_) => {
             (Exit::NoServer, Some("it is shutting down; start one again with: claude-comms serve".into()))
         }
-        Error::Unavailable(_) => (Exit::NoServer, Some("see whether it runs: claude-comms status".into())),
+        Error::Unavailable(detail) if detail.reason == "NOT_GRPC" => {
+            (Exit::NoServer, Some("what answers there is not claude-comms".into()))
+        }
+        Error::Unavailable(_) => {
+            (Exit::NoServer, Some(format!("see whether it runs: {}", command("status"))))
+        }
         Error::TurnLost { turn_id, .. } => (
             Exit::NoServer,
-            Some(format!("the turn goes on without us: claude-comms wait-turn --id {turn_id}")),
+            Some(format!(
+                "if the server still runs, the turn goes on: {}",
+                command(&format!("wait-turn --id {turn_id}"))
+            )),
         ),
         Error::NotFound(_) => (Exit::NotFound, None),
         Error::InvalidArgument { .. } | Error::Endpoint(EndpointError::NoDefault) => (Exit::Usage, None),
@@ -153,7 +161,7 @@ fn judge(error: &Error) -> (Exit, Option<String>) {
             (Exit::Failed, Some("the server's store is damaged: see the server's log".into()))
         }
         Error::Unimplemented(_) => {
-            (Exit::Failed, Some("the server is older than this program: see claude-comms status".into()))
+            (Exit::Failed, Some(format!("the server is older than this program: see {}", command("status"))))
         }
         // The client's error type may grow; what is new is a failure until it has a line here.
         _ => (Exit::Failed, None),
@@ -161,6 +169,10 @@ fn judge(error: &Error) -> (Exit, Option<String>) {
 }
 
 fn how_to_start(endpoint: &str) -> String {
+    let remote = |found: Endpoint| matches!(found, Endpoint::Tcp { .. }) && !found.is_loopback_tcp();
+    if endpoint.parse().is_ok_and(remote) {
+        return "see whether it runs there and can be reached".into();
+    }
     let default = claude_comms_client::Environment::of_process();
     // Only the user's own choice has to be repeated to the server.
     let chosen = default.endpoint().is_ok_and(|found| found.to_string() != endpoint)
@@ -251,6 +263,9 @@ mod tests {
             failure.hint.as_deref(),
             Some("start one with: claude-comms serve --listen http://127.0.0.1:9")
         );
+        let source = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let failure = Failure::from(Error::NoServer { endpoint: "http://192.0.2.1:9".into(), source });
+        assert_eq!(failure.hint.as_deref(), Some("see whether it runs there and can be reached"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::{
     context::Context,
     exit::{Exit, Failure},
     output::printable,
+    suggest::command,
 };
 
 /// Shorter pieces would match by accident.
@@ -126,11 +127,17 @@ fn one(kind: &str, text: &str, mut matches: Vec<Match>) -> Result<String, Failur
 fn none(kind: &str, text: &str) -> Failure {
     let also = if kind == "instance" { " --all" } else { "" };
     Failure::new(Exit::NotFound, format!("no {kind} fits `{}`", printable(text)))
-        .hint(format!("see what there is: claude-comms list-{kind}s{also}"))
+        .hint(format!("see what there is: {}", command(&format!("list-{kind}s{also}"))))
 }
 
 fn too_short(kind: &str, text: &str) -> Failure {
-    Failure::new(Exit::Usage, format!("`{}` is too short for the ID of a {kind}", printable(text)))
+    let article = if kind == "instance" { "an" } else { "a" };
+    let message = if text.is_empty() {
+        format!("the ID of the {kind} is empty")
+    } else {
+        format!("`{}` is too short for the ID of {article} {kind}", printable(text))
+    };
+    Failure::new(Exit::Usage, message)
         .hint(format!("give at least {SHORTEST} characters of its start or end"))
 }
 
@@ -152,6 +159,12 @@ mod tests {
             let Err(failure) = piece("turn", text) else { panic!("{text} was taken") };
             assert_eq!(failure.exit, exit, "{text}");
         }
+    }
+
+    #[test]
+    fn an_empty_id_is_called_empty() {
+        assert_eq!(too_short("turn", "").message, "the ID of the turn is empty");
+        assert_eq!(too_short("instance", "abc").message, "`abc` is too short for the ID of an instance");
     }
 
     #[test]

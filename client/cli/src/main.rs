@@ -9,6 +9,7 @@ mod exit;
 mod ids;
 mod output;
 mod serve;
+mod suggest;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         _ => {}
     }
     let arguments = args::Arguments::parse();
+    suggest::remember(&arguments.global);
     // CLAUDE_COMMS_OUTPUT is the clients'; the server takes no notice of it.
     let server = matches!(arguments.command, args::Command::Serve(_));
     let ui = match output::Ui::new(&arguments.global, server) {

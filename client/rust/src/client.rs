@@ -71,7 +71,8 @@ impl Client {
         self.inner.has_token
     }
 
-    pub(crate) fn reconnect_timeout(&self) -> Duration {
+    /// How long a stream or a wait that was under way goes on without a server.
+    pub fn reconnect_timeout(&self) -> Duration {
         self.inner.reconnect_timeout
     }
 

@@ -94,7 +94,7 @@ pub enum Error {
     /// A defect of the server, or a code without a variant of its own.
     #[error("{0}")]
     Internal(Detail),
-    /// The stream of an accepted turn could not be taken up again in time. The turn goes on without us.
+    /// The stream of an accepted turn could not be taken up again in time. If the server still runs, the turn goes on.
     #[error("lost the server for {} s while turn {turn_id} was watched", waited.as_secs())]
     TurnLost {
         /// The turn; it can be watched again.
@@ -203,6 +203,11 @@ impl Error {
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
         };
         match status.code() {
+            _ if transport::is_foreign(status) => Self::Unavailable(Detail {
+                reason: "NOT_GRPC".into(),
+                message: format!("what answers at {endpoint} does not speak gRPC"),
+                ..detail
+            }),
             Code::NotFound => Self::NotFound(detail),
             Code::InvalidArgument | Code::OutOfRange => Self::InvalidArgument {
                 detail,

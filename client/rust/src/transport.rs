@@ -118,6 +118,20 @@ pub(crate) fn is_broken(status: &Status) -> bool {
         || (status.code() == Code::Internal && status.message().starts_with("Unexpected EOF"))
 }
 
+/// Whether the other side does not speak HTTP/2 at all. h2 is known here by its words alone: it is no dependency of ours.
+pub(crate) fn is_foreign(status: &Status) -> bool {
+    const WORDS: [&str; 2] = ["frame with invalid size", "unspecific protocol error"];
+    let mut source = status.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if WORDS.iter().any(|words| text.contains(words)) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
 fn connect_error(status: &Status) -> Option<io::Error> {
     let mut source = status.source();
     while let Some(error) = source {

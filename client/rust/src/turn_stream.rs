@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_core::Stream;
-use tokio::time::Sleep;
+use tokio::{sync::watch, time::Sleep};
 use tonic::{Response, Status, Streaming};
 
 use crate::{
@@ -49,6 +49,7 @@ pub struct TurnStream {
     ready: VecDeque<TurnEvent>,
     patience: Patience,
     gaps: u32,
+    connected: watch::Sender<bool>,
 }
 
 enum Phase {
@@ -72,7 +73,8 @@ impl TurnStream {
         };
         let patience = Patience::new(client.reconnect_timeout());
         let phase = Phase::Opening(connect(&client, &origin, &progress));
-        let mut stream = Self { client, origin, phase, progress, ready: VecDeque::new(), patience, gaps: 0 };
+        let (ready, connected) = (VecDeque::new(), watch::Sender::new(true));
+        let mut stream = Self { client, origin, phase, progress, ready, patience, gaps: 0, connected };
         match stream.next().await {
             Some(Ok(first)) => stream.ready.push_front(first),
             Some(Err(error)) => return Err(error),
@@ -84,6 +86,12 @@ impl TurnStream {
     /// The turn's ID.
     pub fn turn_id(&self) -> &str {
         &self.progress.turn_id
+    }
+
+    /// Whether the stream has its server. `false` comes when the connection of an accepted turn is lost and is being
+    /// made again, for the client's reconnect timeout at most; changes show only while the stream is read.
+    pub fn connection(&self) -> watch::Receiver<bool> {
+        self.connected.subscribe()
     }
 
     /// The next event; `None` after the terminal one or an error.
@@ -133,7 +141,20 @@ impl TurnStream {
         if !again {
             return Err(error);
         }
+        if status.code() != tonic::Code::ResourceExhausted {
+            self.lost();
+        }
         self.retry(error)
+    }
+
+    fn lost(&self) {
+        if !self.progress.turn_id.is_empty() {
+            self.set_connected(false);
+        }
+    }
+
+    fn set_connected(&self, connected: bool) {
+        self.connected.send_if_modified(|now| std::mem::replace(now, connected) != connected);
     }
 
     fn retry(&mut self, error: Error) -> Result<(), Error> {
@@ -221,6 +242,7 @@ impl Stream for TurnStream {
                 Phase::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
                     Ok(response) => {
                         this.phase = Phase::Open(Box::new(response.into_inner()));
+                        this.set_connected(true);
                         Ok(())
                     }
                     Err(status) => this.failed(&status),
@@ -229,8 +251,12 @@ impl Stream for TurnStream {
                     Some(Ok(event)) => this.take(event),
                     Some(Err(status)) => this.failed(&status),
                     // A server that shuts down may end its streams in peace; the turn has not ended.
-                    None => this
-                        .retry(Error::Protocol("the server ended the stream before the turn ended".into())),
+                    None => {
+                        this.lost();
+                        this.retry(Error::Protocol(
+                            "the server ended the stream before the turn ended".into(),
+                        ))
+                    }
                 },
             };
             if let Err(error) = step {

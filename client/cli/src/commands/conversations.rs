@@ -9,6 +9,7 @@ use crate::{
     exit::{Exit, Failure},
     ids,
     output::{Tone, View as _, duration, printable, short_id, span, state, views},
+    suggest::command,
 };
 
 pub(super) async fn create(context: &mut Context<'_>, create: CreateConversation) -> Result<Exit, Failure> {
@@ -33,7 +34,7 @@ pub(super) async fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let list = v1::ListConversationsResponse { conversations, next_page_token: String::new() };
     context.ui.list(&list, || views::conversations(&list.conversations))?;
     if list.conversations.is_empty() {
-        context.ui.note("no conversation yet; make one with: claude-comms create-conversation");
+        context.ui.note(&format!("no conversation yet; make one with: {}", command("create-conversation")));
     }
     Ok(Exit::Done)
 }

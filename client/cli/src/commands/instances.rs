@@ -1,5 +1,7 @@
 //! Instances: start, list, show, stop, query.
 
+use std::{pin::pin, time::Duration};
+
 use claude_comms_client::v1;
 
 use super::{PAGE_SIZE, pages, stream};
@@ -9,7 +11,11 @@ use crate::{
     exit::{Exit, Failure},
     ids,
     output::views,
+    suggest::command,
 };
+
+/// A stop that takes longer waits for a turn, and says so.
+const STOP_IS_SLOW: Duration = Duration::from_secs(1);
 
 pub(super) async fn start(context: &mut Context<'_>, start: StartInstance) -> Result<Exit, Failure> {
     let conversation_id = match &start.conversation {
@@ -42,7 +48,7 @@ pub(super) async fn list(context: &mut Context<'_>, all: bool) -> Result<Exit, F
     let list = v1::ListInstancesResponse { instances, next_page_token: String::new() };
     context.ui.list(&list, || views::instances(&list.instances))?;
     if list.instances.is_empty() {
-        context.ui.note("no instance yet; start one with: claude-comms start-instance");
+        context.ui.note(&format!("no instance yet; start one with: {}", command("start-instance")));
     }
     Ok(Exit::Done)
 }
@@ -58,7 +64,22 @@ pub(super) async fn stop(context: &mut Context<'_>, text: &str, now: bool) -> Re
     let id = ids::instance(context, text).await?;
     let mode = if now { v1::StopMode::Now } else { v1::StopMode::Graceful };
     let request = v1::StopInstanceRequest { id, mode: mode.into() };
-    let instance = context.patience.wait(context.client.stop_instance(request)).await?;
+    let (client, ui) = (context.client.clone(), context.ui);
+    let instance = context
+        .patience
+        .wait(async {
+            let mut call = pin!(client.stop_instance(request));
+            if !now {
+                tokio::select! {
+                    stopped = &mut call => return stopped,
+                    () = tokio::time::sleep(STOP_IS_SLOW) => {
+                        ui.note("waiting for its turn to end; --now cancels it");
+                    }
+                }
+            }
+            call.await
+        })
+        .await?;
     context.ui.resource(&instance)?;
     Ok(Exit::Done)
 }

@@ -8,7 +8,8 @@ use crate::{
     args::{Format, Prompt},
     context::{Context, expired, timed_out},
     exit::{Exit, Failure},
-    output::{Ui, cost, duration, printable, short_id, span, tokens},
+    output::{Ui, cost, duration, printable, short_id, span, state, tokens},
+    suggest::command,
 };
 
 type Cancelling = Pin<Box<dyn Future<Output = Result<v1::Turn, Error>>>>;
@@ -21,7 +22,7 @@ pub(super) fn turn_timeout(prompt: &Prompt) -> Result<Option<prost_types::Durati
 
 /// How to see a turn that this command has left.
 pub(super) fn goes_on(turn_id: &str) -> String {
-    format!("the turn goes on; see it with: claude-comms wait-turn --id {turn_id}")
+    format!("the turn goes on; see it with: {}", command(&format!("wait-turn --id {turn_id}")))
 }
 
 /// Sends in the background and prints the accepted turn.
@@ -31,7 +32,8 @@ pub(super) async fn submit(
 ) -> Result<Exit, Failure> {
     let turn = context.patience.wait(context.client.submit_message(request)).await?;
     context.ui.resource(&turn)?;
-    context.ui.note(&format!("wait for it with: claude-comms wait-turn --id {}", short_id(&turn.id)));
+    let wait = command(&format!("wait-turn --id {}", short_id(&turn.id)));
+    context.ui.note(&format!("wait for it with: {wait}"));
     Ok(Exit::Done)
 }
 
@@ -44,6 +46,9 @@ pub(crate) async fn follow(
     let turn_id = stream.turn_id().to_owned();
     let limit = context.patience.limit();
     let mut screen = Screen::new(context.ui);
+    let mut connection = stream.connection();
+    let patience = humantime::format_duration(context.client.reconnect_timeout());
+    let mut lost = false;
     let mut interrupted = false;
     let mut cancelling: Option<Cancelling> = None;
     loop {
@@ -51,9 +56,24 @@ pub(crate) async fn follow(
             event = stream.next() => {
                 let event = event.ok_or_else(|| Error::Protocol("the stream ended before the turn".into()))?;
                 let event = event.inspect_err(|_| screen.end_line())?;
-                if let Some(turn) = screen.show(event)? {
+                let ended = event.update.terminal().is_some();
+                let shown = screen.show(event).map_err(|failure| match failure.exit {
+                    // The reader of a whole answer may have had enough; a turn that still runs is worth a word.
+                    Exit::Done if !ended => unread(&turn_id),
+                    _ => failure,
+                });
+                if let Some(turn) = shown? {
                     return if interrupted { Ok(Exit::Interrupted) } else { judge(context.ui, &turn) };
                 }
+            }
+            Ok(()) = connection.changed() => {
+                let connected = *connection.borrow_and_update();
+                if connected && lost {
+                    screen.note("connected again");
+                } else if !connected && !lost {
+                    screen.note(&format!("connection to the server lost; trying again for {patience}"));
+                }
+                lost = !connected;
             }
             () = context.patience.interrupted() => {
                 screen.end_line();
@@ -79,6 +99,11 @@ pub(crate) async fn follow(
             }
         }
     }
+}
+
+/// The end of a command whose reader left before the turn ended.
+fn unread(turn_id: &str) -> Failure {
+    Failure::new(Exit::Failed, "nobody reads standard output any more").hint(goes_on(turn_id))
 }
 
 async fn pending<F: Future + Unpin>(future: Option<F>) -> F::Output {
@@ -204,8 +229,11 @@ impl<'a> Screen<'a> {
     }
 
     fn footer(&self, turn: &v1::Turn) {
-        let mut parts =
-            vec![format!("turn {}", short_id(&turn.id)), tokens(turn.usage.as_ref()), cost(turn.cost_usd)];
+        let mut parts = vec![format!("turn {}", short_id(&turn.id))];
+        if turn.state() != v1::TurnState::Completed {
+            parts.push(state(turn.state().as_str_name()).to_owned());
+        }
+        parts.extend([tokens(turn.usage.as_ref()), cost(turn.cost_usd)]);
         parts.extend(span(turn.create_time.as_ref(), turn.end_time.as_ref()).map(duration));
         parts.retain(|part| part != "-");
         self.ui.note(&parts.join(" · "));

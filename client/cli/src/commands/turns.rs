@@ -44,6 +44,7 @@ pub(super) async fn list(context: &mut Context<'_>, filter: ListTurns) -> Result
         Some(text) => ids::conversation(context, text).await?,
         None => String::new(),
     };
+    let request_is_plain = filter.states.is_empty() && filter.since.is_none();
     let request = v1::ListTurnsRequest {
         conversation_id: conversation_id.clone(),
         states: filter.states.into_iter().map(Into::into).collect(),
@@ -53,12 +54,13 @@ pub(super) async fn list(context: &mut Context<'_>, filter: ListTurns) -> Result
     let list = v1::ListTurnsResponse { turns: all(context, request).await?, next_page_token: String::new() };
     context.ui.list(&list, || views::turns(&list.turns))?;
     if list.turns.is_empty() {
+        let filtered = !(request_is_plain && conversation_id.is_empty());
         let of = if conversation_id.is_empty() {
             String::new()
         } else {
             format!(" of {}", short_id(&conversation_id))
         };
-        context.ui.note(&format!("no turn{of} fits"));
+        context.ui.note(&if filtered { format!("no turn{of} fits") } else { "no turn yet".to_owned() });
     }
     Ok(Exit::Done)
 }

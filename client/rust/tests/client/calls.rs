@@ -64,3 +64,27 @@ async fn the_token_goes_as_bearer_and_never_into_debug_output() {
     let error = client.get_conversation("c").await.expect_err("refused");
     assert!(matches!(error, Error::Unauthenticated(_)), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_port_of_something_else_is_told_from_a_broken_connection() {
+    for greeting in ["SSH-2.0-OpenSSH_9.0\r\n", "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("address"));
+        let client = Client::builder().endpoint(endpoint).token("t").build().expect("client");
+        let other = async {
+            let mut open = Vec::new();
+            while let Ok((mut connection, _)) = listener.accept().await {
+                tokio::io::AsyncWriteExt::write_all(&mut connection, greeting.as_bytes())
+                    .await
+                    .expect("greet");
+                open.push(connection);
+            }
+        };
+        let error = tokio::select! {
+            result = client.server_info() => result.expect_err("no server"),
+            () = other => panic!("the listener ended"),
+        };
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        assert_eq!(error.reason(), Some("NOT_GRPC"), "{greeting}: {error:?}");
+    }
+}

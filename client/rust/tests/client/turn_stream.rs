@@ -124,11 +124,14 @@ async fn a_server_that_drains_and_comes_back_does_not_end_the_stream() {
         let status = Status::with_error_details(Code::Unavailable, "the server is shutting down", details);
         rig.state.mishaps.lock().expect("lock").push_back(Mishap::Refuse(status));
     }
+    let mut connection = stream.connection();
     rig.state.cut();
     rig.state.allowed.send_replace(usize::MAX);
     while let Some(event) = stream.next().await {
         seen.push(event.expect("the stream goes on"));
     }
+    assert!(connection.has_changed().expect("sender"), "loss and return are told");
+    assert!(*connection.borrow_and_update(), "it was connected again");
     check(&seen);
 }
 
@@ -175,11 +178,14 @@ async fn a_server_that_stays_away_is_given_up_with_the_turns_id() {
     rig.state.allowed.send_replace(1);
     let mut stream = client.send_message(request()).await.expect("accepted");
     stream.next().await.expect("event").expect("accepted");
+    let connection = stream.connection();
+    assert!(*connection.borrow());
     rig.vanish().await;
     let error = stream.next().await.expect("an end").expect_err("nobody there");
     let Error::TurnLost { turn_id, source, .. } = error else { panic!("{error:?}") };
     assert_eq!(turn_id, "t");
     assert!(matches!(*source, Error::NoServer { .. }), "{source:?}");
+    assert!(!*connection.borrow(), "the loss is told");
     assert!(stream.next().await.is_none());
 }
 

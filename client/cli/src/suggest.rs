@@ -1,0 +1,58 @@
+//! Commands that this program suggests, so that they reach the server that the user has named. Knows no command.
+
+use std::sync::OnceLock;
+
+use crate::args::Global;
+
+/// The options of this run that a suggested command needs too.
+static OPTIONS: OnceLock<String> = OnceLock::new();
+
+/// Keeps what was typed of server and token; the environment's part is there for the next command anyway.
+pub(crate) fn remember(global: &Global) {
+    // Only a second call in one process could fail.
+    let _ = OPTIONS.set(options(global));
+}
+
+/// A command line of this program, as in `command("status")`.
+pub(crate) fn command(rest: &str) -> String {
+    let options = OPTIONS.get().map(String::as_str).unwrap_or_default();
+    format!("claude-comms {rest}{options}")
+}
+
+fn options(global: &Global) -> String {
+    let file = global.token_file.as_ref().map(|file| file.to_string_lossy());
+    let mut options = String::new();
+    for (name, value) in [("--server", global.server.as_deref()), ("--token-file", file.as_deref())] {
+        if let Some(value) = value {
+            options.push_str(&format!(" {name} {}", quoted(value)));
+        }
+    }
+    options
+}
+
+/// The value as a shell takes it for one word.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Arguments;
+
+    #[test]
+    fn a_suggested_command_goes_to_the_server_that_was_named() {
+        let of = |line: &[&str]| options(&Arguments::parse_from(line).global);
+        assert_eq!(of(&["claude-comms", "status"]), "");
+        assert_eq!(
+            of(&["claude-comms", "status", "--server", "unix:/a b's", "--token-file", "/t"]),
+            r" --server 'unix:/a b'\''s' --token-file /t"
+        );
+    }
+}
