@@ -21,13 +21,10 @@ pub(crate) fn command(rest: &str) -> String {
 
 fn options(global: &Global) -> String {
     let file = global.token_file.as_ref().map(|file| file.to_string_lossy());
-    let mut options = String::new();
-    for (name, value) in [("--server", global.server.as_deref()), ("--token-file", file.as_deref())] {
-        if let Some(value) = value {
-            options.push_str(&format!(" {name} {}", quoted(value)));
-        }
-    }
-    options
+    [("--server", global.server.as_deref()), ("--token-file", file.as_deref())]
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!(" {name} {}", quoted(value?))))
+        .collect()
 }
 
 /// The value as a shell takes it for one word.

@@ -1,8 +1,9 @@
 //! A turn as it comes: tokens on standard output, all else on standard error; Ctrl-C, `--timeout` and the exit code.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use claude_comms_client::{Error, TurnEvent, TurnStream, TurnUpdate, v1};
+use tokio::sync::watch;
 
 use crate::{
     args::{Format, Prompt},
@@ -46,9 +47,7 @@ pub(crate) async fn follow(
     let turn_id = stream.turn_id().to_owned();
     let limit = context.patience.limit();
     let mut screen = Screen::new(context.ui);
-    let mut connection = stream.connection();
-    let patience = humantime::format_duration(context.client.reconnect_timeout());
-    let mut lost = false;
+    let mut link = Link::new(&stream, context.client.reconnect_timeout());
     let mut interrupted = false;
     let mut cancelling: Option<Cancelling> = None;
     loop {
@@ -56,6 +55,8 @@ pub(crate) async fn follow(
             event = stream.next() => {
                 let event = event.ok_or_else(|| Error::Protocol("the stream ended before the turn".into()))?;
                 let event = event.inspect_err(|_| screen.end_line())?;
+                // An event that came with the new connection comes after the word about it.
+                link.tell(&mut screen);
                 let ended = event.update.terminal().is_some();
                 let shown = screen.show(event).map_err(|failure| match failure.exit {
                     // The reader of a whole answer may have had enough; a turn that still runs is worth a word.
@@ -66,15 +67,7 @@ pub(crate) async fn follow(
                     return if interrupted { Ok(Exit::Interrupted) } else { judge(context.ui, &turn) };
                 }
             }
-            Ok(()) = connection.changed() => {
-                let connected = *connection.borrow_and_update();
-                if connected && lost {
-                    screen.note("connected again");
-                } else if !connected && !lost {
-                    screen.note(&format!("connection to the server lost; trying again for {patience}"));
-                }
-                lost = !connected;
-            }
+            () = link.changed() => link.tell(&mut screen),
             () = context.patience.interrupted() => {
                 screen.end_line();
                 if interrupted {
@@ -121,6 +114,39 @@ pub(super) fn judge(ui: &Ui, turn: &v1::Turn) -> Result<Exit, Failure> {
     let failure = turn.failure.clone().unwrap_or_default();
     ui.error(&format!("{}: {}", failure.reason, failure.message));
     Ok(Exit::Failed)
+}
+
+/// What the user knows of the connection.
+struct Link {
+    connected: watch::Receiver<bool>,
+    lost: bool,
+    patience: Duration,
+}
+
+impl Link {
+    fn new(stream: &TurnStream, patience: Duration) -> Self {
+        Self { connected: stream.connection(), lost: false, patience }
+    }
+
+    async fn changed(&mut self) {
+        // A stream that is gone has no news.
+        if self.connected.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Says what has changed since it was last said.
+    fn tell(&mut self, screen: &mut Screen<'_>) {
+        let lost = !*self.connected.borrow_and_update();
+        if std::mem::replace(&mut self.lost, lost) == lost {
+            return;
+        }
+        screen.note(&if lost {
+            format!("connection to the server lost; trying again for {} s", self.patience.as_secs())
+        } else {
+            "connected again".to_owned()
+        });
+    }
 }
 
 /// What the user has seen so far.
