@@ -1,5 +1,7 @@
 //! Turn by turn: raw, Unix, TCP, in every round and in turning order, so that whatever drifts hits all alike.
 
+use std::time::Duration;
+
 use claude_comms_tests::TestServer;
 
 use crate::{
@@ -16,6 +18,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) warm_up: usize,
     pub(crate) prompt: &'a str,
     pub(crate) system_prompt: Option<&'a str>,
+    /// Before each turn: a CLI still works when it has answered, and would be in the way of the next one's turn.
+    pub(crate) pause: Duration,
 }
 
 /// What was measured.
@@ -49,6 +53,9 @@ pub(crate) async fn measure(server: &TestServer, plan: Plan<'_>) -> Latency {
     for round in 0..plan.warm_up + plan.rounds {
         let measured = round >= plan.warm_up;
         for place in 0..3 {
+            if !plan.pause.is_zero() {
+                tokio::time::sleep(plan.pause).await;
+            }
             let (turns, turn) = match (round + place) % 3 {
                 0 => (&mut all.raw, raw.ask(plan.prompt).await),
                 1 => (&mut all.unix, unix.ask(plan.prompt).await),
@@ -73,6 +80,18 @@ pub(crate) async fn measure(server: &TestServer, plan: Plan<'_>) -> Latency {
 }
 
 impl Latency {
+    /// Adds what was measured on other processes.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.raw.add(other.raw);
+        self.unix.add(other.unix);
+        self.tcp.add(other.tcp);
+        self.ping_unix.add(other.ping_unix);
+        self.ping_tcp.add(other.ping_tcp);
+        self.commit.add(other.commit);
+        self.disk_floor = other.disk_floor;
+        self.waited += other.waited;
+    }
+
     /// The table of it.
     pub(crate) fn print(&self) {
         println!("| ms, p50 (p99) | first token | full turn | full turn / raw |");

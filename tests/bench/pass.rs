@@ -12,6 +12,9 @@ use crate::{
     real, throughput,
 };
 
+/// Two processes of the real CLI with the same flags differ by some percent for all their life.
+const SETS_OF_PROCESSES: usize = 6;
+const ROUNDS_OF_A_SET: usize = 25;
 const CONFIGURATION: &str = "pool: { max_instances: 96 }\n";
 
 async fn server(scenario: &str) -> TestServer {
@@ -29,7 +32,13 @@ pub(crate) async fn run(options: &Options, placement: Placement) -> Vec<Aim> {
     if options.wants("latency") {
         println!("\n### Simulated CLI, one turn after the other (echo_fast)\n");
         let server = server("echo_fast.yaml").await;
-        let plan = Plan { rounds: options.rounds(2000), warm_up: 100, prompt: "ping", system_prompt: None };
+        let plan = Plan {
+            rounds: options.rounds(2000),
+            warm_up: 100,
+            prompt: "ping",
+            system_prompt: None,
+            pause: Duration::ZERO,
+        };
         let measured = latency::measure(&server, plan).await;
         measured.print();
         aims.extend(aims::simulated(placement, &measured));
@@ -68,7 +77,7 @@ pub(crate) async fn run(options: &Options, placement: Placement) -> Vec<Aim> {
         match real::missing() {
             Some(why) => println!("SKIPPED: the real CLI, {why}"),
             None => {
-                let measured = real::measure(options.rounds(100)).await;
+                let measured = real::measure(options.rounds(SETS_OF_PROCESSES), ROUNDS_OF_A_SET).await;
                 measured.print();
                 aims.extend(aims::real(placement, &measured));
             }

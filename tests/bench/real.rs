@@ -1,7 +1,7 @@
 //! The real CLI against the stand-in for the Messages API, which lives on a thread of its own: the CLI waits for it as it
 //! would for the real one, and the client does not.
 
-use std::{env, thread};
+use std::{env, thread, time::Duration};
 
 use claude_comms_tests::{MessagesApi, Reply, TestServer};
 use tokio::sync::oneshot;
@@ -10,6 +10,8 @@ use crate::latency::{self, Latency, Plan};
 
 /// Deltas of an answer.
 const ANSWER_DELTAS: usize = 8;
+/// Long enough for what the CLI does after its `result`.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the real CLI cannot be measured, if so.
 pub(crate) fn missing() -> Option<&'static str> {
@@ -19,17 +21,21 @@ pub(crate) fn missing() -> Option<&'static str> {
     )
 }
 
-/// Turns of the real CLI.
-pub(crate) async fn measure(rounds: usize) -> Latency {
-    let (api, stop, thread) = stand_in().await;
-    api.otherwise(Reply::tokens(ANSWER_DELTAS));
-    let server = TestServer::claude(&api).tcp().start().await;
-    let plan = Plan { rounds, warm_up: 10, prompt: "ping", system_prompt: Some("You are Bob.") };
-    let measured = latency::measure(&server, plan).await;
-    drop((server, api));
-    drop(stop);
-    thread.join().expect("the stand-in ends");
-    measured
+/// Turns of the real CLI: so many rounds on each of so many sets of processes.
+pub(crate) async fn measure(sets: usize, rounds: usize) -> Latency {
+    let mut all = Latency::default();
+    for _ in 0..sets {
+        let (api, stop, thread) = stand_in().await;
+        api.otherwise(Reply::tokens(ANSWER_DELTAS));
+        let server = TestServer::claude(&api).tcp().start().await;
+        let plan =
+            Plan { rounds, warm_up: 5, prompt: "ping", system_prompt: Some("You are Bob."), pause: PAUSE };
+        all.add(latency::measure(&server, plan).await);
+        drop((server, api));
+        drop(stop);
+        thread.join().expect("the stand-in ends");
+    }
+    all
 }
 
 async fn stand_in() -> (MessagesApi, oneshot::Sender<()>, thread::JoinHandle<()>) {

@@ -11,6 +11,11 @@ impl Samples {
         self.0.push(time.as_secs_f64() * 1e3);
     }
 
+    /// Adds others.
+    pub(crate) fn add(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// The time below which this part of them lies, ms.
     pub(crate) fn at(&self, part: f64) -> f64 {
         let mut sorted = self.0.clone();
@@ -48,6 +53,12 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
+    /// Adds others.
+    pub(crate) fn add(&mut self, others: Self) {
+        self.first_token.add(others.first_token);
+        self.whole.add(others.whole);
+    }
+
     pub(crate) fn push(&mut self, turn: TurnTimes) {
         self.first_token.push(turn.first_token);
         self.whole.push(turn.whole);
