@@ -1,0 +1,1 @@
+//! Structured answers: how Claude is told to give data, and the reading of what it gave.

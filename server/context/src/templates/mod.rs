@@ -1,0 +1,1 @@
+//! A namespace of templates, and their rendering: strict, escaped, bounded.
