@@ -1,0 +1,129 @@
+//! What a template file may say, and what is told of one that may not.
+
+use serde_json::json;
+
+use super::{PromptRule, TemplateFile, TemplateProblem};
+
+fn problem(text: &str) -> TemplateProblem {
+    TemplateFile::parse(text).expect_err("a problem")
+}
+
+#[test]
+fn a_file_without_front_matter_is_all_body() {
+    let file = TemplateFile::parse("Hello {{ prompt }}").unwrap();
+    assert_eq!(file.version, "1.0.0");
+    assert_eq!((file.prompt, file.body_line), (None, 1));
+    assert_eq!(file.body, "Hello {{ prompt }}");
+    assert!(file.parameters.is_empty());
+}
+
+#[test]
+fn front_matter_gives_version_rule_and_parameters() {
+    let file = TemplateFile::parse(
+        "---\r\nversion: 2.1.0\r\ndescription: Explains a query\r\nprompt: optional\r\nparameters:\r\n  rows: {type: \
+         integer, default: 10, description: Most rows}\r\n  table: {type: string}\r\n  note: {type: string, required: \
+         false}\r\n  point: {type: object, required: [x]}\r\n---\r\nbody\r\n",
+    )
+    .unwrap();
+    assert_eq!(file.version, "2.1.0");
+    assert_eq!(file.description, "Explains a query");
+    assert_eq!(file.prompt, Some(PromptRule::Optional));
+    assert_eq!(file.body, "body\n");
+    assert_eq!(file.body_line, 11);
+    let rows = &file.parameters["rows"];
+    assert_eq!(
+        (rows.default.clone(), rows.required, rows.description.as_str()),
+        (Some(json!(10)), false, "Most rows")
+    );
+    assert!(file.parameters["table"].required);
+    assert!(!file.parameters["note"].required);
+    assert_eq!(file.parameters["note"].schema, json!({"type": "string"}));
+    assert!(file.parameters["point"].required);
+    assert_eq!(file.parameters["point"].schema, json!({"type": "object", "required": ["x"]}));
+}
+
+#[test]
+fn what_it_extends_and_includes_is_told_but_not_from_comments_strings_or_raw() {
+    let file = TemplateFile::parse(
+        "{%- extends 'builtin/query' -%}{# {% include 'no' %} #}{% include \"a\" %}{% raw %}{% include 'no' %}{% endraw \
+         %}{{ \"{% include 'no' %}\" }}{% include 'a' %}{{ {'x': {}} }}",
+    )
+    .unwrap();
+    assert_eq!(file.extends.as_deref(), Some("builtin/query"));
+    assert_eq!(file.includes, ["a"]);
+}
+
+#[test]
+fn problems_name_the_line_of_the_file_and_what_was_meant() {
+    let of = |text: &str| {
+        let problem = problem(text);
+        (problem.line, problem.message)
+    };
+    let told = [
+        (of("---\nversion: 1.0.0\n"), Some(1), "not closed"),
+        (of("---\nversion: 1.0.0\ndescripton: x\n---\n"), Some(3), "did you mean `description`?"),
+        (of("---\nversion: 1.0\n---\n"), Some(2), "of the form 1.2.3"),
+        (of("---\nprompt: never\n---\n"), Some(2), "required, optional or unused"),
+        (of("---\nparameters:\n  Rows: {}\n---\n"), Some(3), "parameter `Rows`"),
+        (of("---\nparameters:\n  prompt: {}\n---\n"), Some(3), "already"),
+        (of("---\nparameters:\n  a: {type: strin}\n---\n"), Some(3), "parameter `a`"),
+        (of("---\nparameters:\n  a: {type: integer, default: x}\n---\n"), Some(3), "default does not fit"),
+        (of("---\na: [\n---\n"), Some(3), "not YAML"),
+        (of("---\ndescription: x\n---\n\n{% if %}\n"), Some(5), ""),
+        (of("---\ndescription: x\n---\n\n{{ prompt|uper }}\n"), Some(5), "did you mean `upper`?"),
+        (of("one\n{{ prompt|safe }}"), Some(2), "escaped"),
+        (of("{% filter safe %}{% endfilter %}"), Some(1), "escaped"),
+        (of("{{ prompt is definied }}"), Some(1), "did you mean `defined`?"),
+        (of("{{ 'a' ~ prompt }}"), Some(1), "no operator `~`"),
+        (of("{% autoescape false %}{% endautoescape %}"), Some(1), "no statement `autoescape`"),
+        (of("{% import 'a' as b %}"), Some(1), "no statement `import`"),
+        (of("{% extends prompt %}"), Some(1), "one name in quotes"),
+        (of("a\n\0"), Some(2), "NUL"),
+    ];
+    for ((line, message), expected, part) in told {
+        assert_eq!(line, expected, "{message}");
+        assert!(message.contains(part), "{message} does not say {part}");
+    }
+}
+
+#[test]
+fn a_file_is_bounded_in_bytes_nesting_and_aliases() {
+    assert!(problem(&"x".repeat(64 * 1024 + 1)).message.contains("65536 bytes"));
+    assert!(TemplateFile::parse(&"x".repeat(64 * 1024)).is_ok());
+    let nested = format!("{{{{ {}1{} }}}}", "[".repeat(5_000), "]".repeat(5_000));
+    assert!(problem(&nested).line.is_some());
+    let many = "{% set a = [[[[a]]]] %}\n".repeat(600);
+    assert!(problem(&many).message.contains("2000 brackets"));
+    let mut bomb = "---\nparameters:\n  a0: &a0 {enum: [1]}\n".to_owned();
+    for level in 1..20 {
+        let before = level - 1;
+        bomb.push_str(
+            &[
+                "  a",
+                &level.to_string(),
+                ": &a",
+                &level.to_string(),
+                " {allOf: [*a",
+                &before.to_string(),
+                ", *a",
+                &before.to_string(),
+                "]}\n",
+            ]
+            .concat(),
+        );
+    }
+    bomb.push_str("---\n");
+    assert!(problem(&bomb).message.contains("not YAML"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_parsing_panic(text in "(---\n)?[ -~{}%#\"'\\n]{0,200}") {
+        let _ = TemplateFile::parse(&text);
+    }
+
+    #[test]
+    fn no_tags_make_parsing_panic(parts in proptest::collection::vec("\\{\\{|\\}\\}|\\{%|%\\}|\\{#|#\\}|raw|endraw|if|\"|'|-|é|\\\\|is|\\|| ", 0..40)) {
+        let _ = TemplateFile::parse(&parts.concat());
+    }
+}
