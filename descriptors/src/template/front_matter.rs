@@ -153,7 +153,10 @@ fn yaml(head: &str) -> Result<Value, TemplateProblem> {
     };
     serde_yaml::from_str_with_options(head, options).map_err(|error: serde_yaml::Error| {
         let line = error.location().and_then(|at| u32::try_from(at.line()).ok()).filter(|line| *line > 0);
-        TemplateProblem::new(line.map(|line| line + 1), format!("front matter is not YAML: {error}"))
+        let told = error.to_string();
+        // The parser counts lines from the front matter's first, which would be taken for the file's.
+        let told = told.split_once(" at line ").map_or(told.as_str(), |(told, _)| told);
+        TemplateProblem::new(line.map(|line| line + 1), format!("front matter is not YAML: {told}"))
     })
 }
 

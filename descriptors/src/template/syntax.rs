@@ -1,17 +1,20 @@
 //! What a template's body may say: minijinja, less what could make much of little or let text out unescaped. One
 //! environment's grammar for all, so that a template that is accepted here compiles where it is rendered.
+//!
+//! minijinja's fuel pays for instructions, for bytes made and for items visited, but not for all that goes on inside a
+//! value: comparing, printing or freeing a list costs as much as the list is large and deep. So templates cannot make
+//! lists of lists of variables: what they handle is never larger than what they were given.
 
-use std::collections::BTreeSet;
+mod scan;
+mod walk;
 
 use minijinja::Environment;
+use minijinja::syntax::SyntaxConfig;
 
 use super::file::TemplateProblem;
-mod scan;
-
-use scan::{Tag, Token};
 
 /// The filters that templates have.
-pub const FILTERS: [&str; 30] = [
+pub const FILTERS: [&str; 33] = [
     "abs",
     "bool",
     "capitalize",
@@ -29,6 +32,8 @@ pub const FILTERS: [&str; 30] = [
     "list",
     "lower",
     "map",
+    "max",
+    "min",
     "reject",
     "rejectattr",
     "replace",
@@ -41,6 +46,7 @@ pub const FILTERS: [&str; 30] = [
     "title",
     "tojson",
     "trim",
+    "unique",
     "upper",
 ];
 
@@ -75,36 +81,11 @@ pub const TESTS: [&str; 27] = [
     "undefined",
 ];
 
-/// The statements that templates have.
-const STATEMENTS: [&str; 23] = [
-    "block",
-    "call",
-    "elif",
-    "else",
-    "endblock",
-    "endcall",
-    "endfilter",
-    "endfor",
-    "endif",
-    "endmacro",
-    "endraw",
-    "endset",
-    "endwith",
-    "extends",
-    "filter",
-    "for",
-    "if",
-    "include",
-    "macro",
-    "raw",
-    "set",
-    "with",
-    "do",
-];
+/// The functions that templates have, besides their own macros.
+pub const FUNCTIONS: [&str; 1] = ["range"];
 
-/// Most brackets, braces and filters in a body. Each can nest a value once more, and freeing a value nested many
-/// thousands deep needs that much stack.
-const MAX_NESTING: usize = 2_000;
+/// Most names, texts and signs in one `{{ }}` or `{% %}`: what is read recursively stays shallow.
+const MAX_TAG_TOKENS: usize = 400;
 
 /// What a body refers to.
 #[derive(Debug, Default)]
@@ -113,119 +94,39 @@ pub(super) struct Body {
     pub(super) includes: Vec<String>,
 }
 
-/// The grammar: `{{ }}`, `{% %}`, `{# #}`; a statement alone on its line leaves no line (trim_blocks, lstrip_blocks).
+/// The grammar: `{{ }}`, `{% %}`, `{# #}`; a statement alone on its line leaves no line (`trim_blocks`,
+/// `lstrip_blocks`); the last line end is dropped.
 pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    environment.set_syntax(
-        minijinja::syntax::SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()
-            .expect("the default marks are distinct"),
-    );
+    environment.set_syntax(grammar());
     environment
+}
+
+fn grammar() -> SyntaxConfig {
+    let grammar = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    grammar.expect("minijinja's own marks are distinct")
 }
 
 /// Checks a body whose first line is the file's line `first`.
 pub(super) fn check(body: &str, first: u32) -> Result<Body, TemplateProblem> {
-    environment().template_from_str(body).map_err(|error| {
-        let line = error.line().and_then(|line| u32::try_from(line).ok()).map(|line| line + first - 1);
-        TemplateProblem::new(line, error.detail().unwrap_or("the template does not compile").to_owned())
-    })?;
-    let mut found = Body::default();
-    let mut includes = BTreeSet::new();
-    let mut nesting = 0;
-    for tag in scan::tags(body) {
-        let line = first + tag.line - 1;
-        let problem = |message: String| TemplateProblem::new(line, message);
-        nesting +=
-            tag.tokens.iter().filter(|token| matches!(token, Token::Mark('[' | '{' | '(' | '|'))).count();
-        if nesting > MAX_NESTING {
-            return Err(problem(format!(
-                "a template has at most {MAX_NESTING} brackets, braces and filters"
-            )));
-        }
-        if tag.statement {
-            match statement(&tag).map_err(problem)? {
-                Reference::None => {}
-                Reference::Extends(name) => {
-                    if found.extends.replace(name).is_some() {
-                        return Err(problem("a template extends one other, not two".into()));
-                    }
-                }
-                Reference::Include(name) => {
-                    includes.insert(name);
-                }
-            }
-        }
-        expression(&tag).map_err(problem)?;
+    let at = |line: u32| line.saturating_add(first - 1);
+    if let Some(line) = scan::tag_over(body, MAX_TAG_TOKENS) {
+        let message =
+            format!("one `{{{{ }}}}` or `{{% %}}` has at most {MAX_TAG_TOKENS} names, texts and signs");
+        return Err(TemplateProblem::new(at(line), message));
     }
-    found.includes = includes.into_iter().collect();
+    let failed = |error: minijinja::Error| {
+        let line = error.line().and_then(|line| u32::try_from(line).ok());
+        TemplateProblem::new(
+            line.map(at),
+            error.detail().unwrap_or("the template does not compile").to_owned(),
+        )
+    };
+    let found = walk::body(body, grammar())
+        .map_err(failed)?
+        .map_err(|found| TemplateProblem::new(at(found.line), found.message))?;
+    environment().template_from_str(body).map_err(failed)?;
     Ok(found)
-}
-
-enum Reference {
-    None,
-    Extends(String),
-    Include(String),
-}
-
-fn statement(tag: &Tag<'_>) -> Result<Reference, String> {
-    let Some(Token::Word(word)) = tag.tokens.first() else { return Ok(Reference::None) };
-    match (*word, tag.tokens.get(1), tag.tokens.len()) {
-        ("extends", Some(Token::Text(name)), 2) => Ok(Reference::Extends(name.clone())),
-        ("include", Some(Token::Text(name)), 2) => Ok(Reference::Include(name.clone())),
-        ("extends" | "include", ..) => {
-            Err(format!("{word} takes one name in quotes, such as {{% {word} \"builtin/query\" %}}"))
-        }
-        ("filter", Some(Token::Word(name)), _) if !FILTERS.contains(name) => Err(unknown_filter(name)),
-        _ if STATEMENTS.contains(word) => Ok(Reference::None),
-        _ => Err(format!("templates have no statement `{word}`{}", near(word, &STATEMENTS))),
-    }
-}
-
-fn expression(tag: &Tag<'_>) -> Result<(), String> {
-    let mut before: Option<&Token<'_>> = None;
-    let mut tokens = tag.tokens.iter().peekable();
-    while let Some(token) = tokens.next() {
-        match token {
-            Token::Mark('~') => {
-                return Err(
-                    "templates have no operator `~`; write the parts one after another, or join a list"
-                        .into(),
-                );
-            }
-            Token::Mark('|') => match tokens.peek() {
-                Some(Token::Word(name)) if !FILTERS.contains(name) => return Err(unknown_filter(name)),
-                _ => {}
-            },
-            Token::Word("is") if !matches!(before, Some(Token::Mark('.'))) => {
-                if matches!(tokens.peek(), Some(Token::Word("not"))) {
-                    tokens.next();
-                }
-                match tokens.peek() {
-                    Some(Token::Word(name)) if !TESTS.contains(name) => {
-                        return Err(format!("templates have no test `{name}`{}", near(name, &TESTS)));
-                    }
-                    _ => {}
-                }
-            }
-            _ => {}
-        }
-        before = Some(token);
-    }
-    Ok(())
-}
-
-fn unknown_filter(name: &str) -> String {
-    let hint = near(name, &FILTERS);
-    if matches!(name, "safe" | "escape" | "e") {
-        return format!("templates have no filter `{name}`: every value is escaped when it is printed");
-    }
-    if hint.is_empty() {
-        return format!("templates have no filter `{name}`; there are {}", FILTERS.join(", "));
-    }
-    format!("templates have no filter `{name}`{hint}")
 }
 
 /// `; did you mean "x"?`, or nothing.

@@ -68,13 +68,17 @@ fn problems_name_the_line_of_the_file_and_what_was_meant() {
         (of("---\nparameters:\n  prompt: {}\n---\n"), Some(3), "already"),
         (of("---\nparameters:\n  a: {type: strin}\n---\n"), Some(3), "parameter `a`"),
         (of("---\nparameters:\n  a: {type: integer, default: x}\n---\n"), Some(3), "default does not fit"),
-        (of("---\na: [\n---\n"), Some(3), "not YAML"),
+        (of("---\na: [\n---\n"), Some(2), "not YAML"),
         (of("---\ndescription: x\n---\n\n{% if %}\n"), Some(5), ""),
         (of("---\ndescription: x\n---\n\n{{ prompt|uper }}\n"), Some(5), "did you mean `upper`?"),
         (of("one\n{{ prompt|safe }}"), Some(2), "escaped"),
         (of("{% filter safe %}{% endfilter %}"), Some(1), "escaped"),
         (of("{{ prompt is definied }}"), Some(1), "did you mean `defined`?"),
-        (of("{{ 'a' ~ prompt }}"), Some(1), "no operator `~`"),
+        (of("{{ [prompt, prompt] }}"), Some(1), "texts and numbers"),
+        (of("{{ source + target }}"), Some(1), "`+` needs"),
+        (of("{{ source * 2 }}"), Some(1), "`*` needs"),
+        (of("{{ [0]|map('default', source, true) }}"), Some(1), "`map` takes"),
+        (of("{% macro m() %}{{ varargs }}{% endmacro %}"), Some(1), "`varargs`"),
         (of("{% autoescape false %}{% endautoescape %}"), Some(1), "no statement `autoescape`"),
         (of("{% import 'a' as b %}"), Some(1), "no statement `import`"),
         (of("{% extends prompt %}"), Some(1), "one name in quotes"),
@@ -87,13 +91,24 @@ fn problems_name_the_line_of_the_file_and_what_was_meant() {
 }
 
 #[test]
-fn a_file_is_bounded_in_bytes_nesting_and_aliases() {
+fn a_file_is_bounded_in_bytes_depth_and_aliases() {
     assert!(problem(&"x".repeat(64 * 1024 + 1)).message.contains("65536 bytes"));
     assert!(TemplateFile::parse(&"x".repeat(64 * 1024)).is_ok());
-    let nested = format!("{{{{ {}1{} }}}}", "[".repeat(5_000), "]".repeat(5_000));
-    assert!(problem(&nested).line.is_some());
-    let many = "{% set a = [[[[a]]]] %}\n".repeat(600);
-    assert!(problem(&many).message.contains("2000 brackets"));
+    for (open, close) in
+        [("[", "]"), ("(", ")"), ("{1:", "}"), ("not ", ""), ("1+", ""), ("a.", ""), ("1 if 1 else ", "")]
+    {
+        let nested = format!("\n{{{{ {}1{} }}}}", open.repeat(5_000), close.repeat(5_000));
+        assert_eq!(problem(&nested).line, Some(2), "{open}");
+    }
+    for (open, close) in [("{% if 1 %}", "{% endif %}"), ("{% for a in 'a' %}", "{% endfor %}")] {
+        assert!(
+            problem(&[open.repeat(1_500), close.repeat(1_500)].concat()).message.contains("recursion"),
+            "{open}"
+        );
+    }
+    assert!(
+        TemplateFile::parse("{{ 1|int + 2 * 3 }}{{ '-' * 20 }}{{ ['a', prompt|string]|join(', ') }}").is_ok()
+    );
     let mut bomb = "---\nparameters:\n  a0: &a0 {enum: [1]}\n".to_owned();
     for level in 1..20 {
         let before = level - 1;
