@@ -76,6 +76,8 @@ fn problems_name_the_line_of_the_file_and_what_was_meant() {
         (of("{{ prompt is definied }}"), Some(1), "did you mean `defined`?"),
         (of("{{ [prompt, prompt] }}"), Some(1), "texts and numbers"),
         (of("{{ source + target }}"), Some(1), "`+` needs"),
+        (of("{% set a = source[1:] %}"), Some(1), "for a loop or a filter"),
+        (of("{{ source[1:]|default(1) }}"), Some(1), "for a loop or a filter"),
         (of("{{ source * 2 }}"), Some(1), "`*` needs"),
         (of("{{ [0]|map('default', source, true) }}"), Some(1), "`map` takes"),
         (of("{% macro m() %}{{ varargs }}{% endmacro %}"), Some(1), "`varargs`"),
@@ -107,7 +109,7 @@ fn a_file_is_bounded_in_bytes_depth_and_aliases() {
         );
     }
     assert!(
-        TemplateFile::parse("{{ 1|int + 2 * 3 }}{{ '-' * 20 }}{{ ['a', prompt|string]|join(', ') }}").is_ok()
+        TemplateFile::parse("{{ 1|int + 2 * 3 }}{{ '-' * 20 }}{{ prompt[1:]|list|length }}{% for a in source[:9] %}{% endfor %}{{ 'abc'[1:] }}{{ ['a', prompt|string]|join(', ') }}").is_ok()
     );
     let mut bomb = "---\nparameters:\n  a0: &a0 {enum: [1]}\n".to_owned();
     for level in 1..20 {

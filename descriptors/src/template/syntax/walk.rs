@@ -54,7 +54,7 @@ impl Walk {
             Stmt::EmitRaw(_) => Ok(()),
             Stmt::EmitExpr(of) => expression(&of.expr),
             Stmt::ForLoop(of) => {
-                expression(&of.iter)?;
+                used_up(&of.iter)?;
                 of.filter_expr.as_ref().map_or(Ok(()), expression)?;
                 self.statements(&of.body)?;
                 self.statements(&of.else_body)
@@ -130,10 +130,12 @@ fn expression(of: &Expr<'_>) -> Checked {
             found(line, format!("macros have no `{}`; name their parameters", of.id))
         }
         Expr::Var(_) => Ok(()),
-        Expr::Slice(of) => {
-            expression(&of.expr)?;
-            [&of.start, &of.stop, &of.step].into_iter().flatten().try_for_each(expression)
-        }
+        Expr::Slice(of) if !text(&of.expr) => found(
+            line,
+            "a part of a list is for a loop or a filter, such as `for a in list[:9]` or `list[:9]|list`; of text, \
+             such as `(text|string)[:9]`",
+        ),
+        Expr::Slice(_) => used_up(of),
         Expr::UnaryOp(of) => expression(&of.expr),
         Expr::BinOp(of) => {
             expression(&of.left)?;
@@ -160,7 +162,8 @@ fn expression(of: &Expr<'_>) -> Checked {
             of.false_expr.as_ref().map_or(Ok(()), expression)
         }
         Expr::Filter(of) => {
-            of.expr.as_ref().map_or(Ok(()), expression)?;
+            let passes_on = matches!(of.name, "d" | "default");
+            of.expr.as_ref().map_or(Ok(()), if passes_on { expression } else { used_up })?;
             filter(of.name, &of.args, line)
         }
         Expr::Test(of) => {
@@ -183,6 +186,14 @@ fn expression(of: &Expr<'_>) -> Checked {
             elements(&of.values)
         }
     }
+}
+
+/// An expression of which nothing is kept. minijinja's slices of lists only point at the list, so that thousands of
+/// them one over another would take as much stack.
+fn used_up(of: &Expr<'_>) -> Checked {
+    let Expr::Slice(of) = of else { return expression(of) };
+    expression(&of.expr)?;
+    [&of.start, &of.stop, &of.step].into_iter().flatten().try_for_each(expression)
 }
 
 fn call(of: &Call<'_>) -> Checked {
@@ -286,6 +297,7 @@ fn number(of: &Expr<'_>) -> bool {
 fn text(of: &Expr<'_>) -> bool {
     match of {
         Expr::Const(of) => of.value.as_str().is_some(),
+        Expr::Slice(of) => text(&of.expr),
         Expr::Filter(of) => TEXTS.contains(&of.name),
         Expr::BinOp(of) => match of.op {
             BinOpKind::Concat => true,
