@@ -1,6 +1,10 @@
 //! Compiles a JSON Schema that somebody else wrote: 2020-12 alone, nothing fetched, no regular expression that can run
 //! away, bounded in depth and number. What a schema is used for is not this file's business.
 
+mod cost;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -44,13 +48,23 @@ pub fn compile(schema: &Value) -> Result<Validator, SchemaProblem> {
         return Err(problem("", "a JSON Schema is an object or a boolean"));
     }
     let mut patterns = 0;
-    walk(schema, &mut Vec::new(), &mut patterns)?;
+    walk(schema, Position::Schema, &mut Vec::new(), &mut patterns)?;
+    cost::ends(&mut cost::Cost::new(schema), schema).map_err(|costly| problem("", costly.message()))?;
     jsonschema::options()
         .with_draft(Draft::Draft202012)
         // The linear engine: no look-around and back-references, but also no back-tracking for hours.
         .with_pattern_options(PatternOptions::regex().size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES))
         .build(schema)
         .map_err(|error| problem(&readable(error.instance_path().as_str()), shortened(&error.to_string())))
+}
+
+/// Whether a value can be checked against a schema that [`compile`] accepted, in bounded time and stack.
+///
+/// # Errors
+///
+/// It cannot; why, in words.
+pub fn affordable(schema: &Value, value: &Value) -> Result<(), &'static str> {
+    cost::Cost::new(schema).of(schema, value, 0).map(|_| ()).map_err(cost::Costly::message)
 }
 
 /// A JSON pointer as people write it: `/rows/3/name` is `rows[3].name`.
@@ -86,43 +100,54 @@ fn shortened(text: &str) -> String {
     short
 }
 
+/// What a value in a schema document is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Position {
+    Schema,
+    /// A map of names to schemas, such as `properties`.
+    Schemas,
+    /// Data, such as `const`.
+    Data,
+}
+
+impl Position {
+    fn of(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Data, _) | (Self::Schema, "const" | "enum" | "default" | "examples") => Self::Data,
+            (
+                Self::Schema,
+                "properties" | "patternProperties" | "dependentSchemas" | "$defs" | "definitions",
+            ) => Self::Schemas,
+            _ => Self::Schema,
+        }
+    }
+}
+
 /// Checks what the compiler does not: depth, draft, number of patterns, and references that leave the document.
-fn walk(value: &Value, path: &mut Vec<String>, patterns: &mut usize) -> Result<(), SchemaProblem> {
-    let here = |path: &[String]| readable(&format!("/{}", path.join("/")));
+fn walk(
+    value: &Value,
+    position: Position,
+    path: &mut Vec<String>,
+    patterns: &mut usize,
+) -> Result<(), SchemaProblem> {
     if path.len() > MAX_DEPTH {
         return Err(problem("", format!("a schema has at most {MAX_DEPTH} levels")));
     }
     match value {
         Value::Object(keys) => {
             for (key, value) in keys {
-                match (key.as_str(), value) {
-                    ("$schema", Value::String(draft))
-                        if draft.trim_end_matches('#') != "https://json-schema.org/draft/2020-12/schema" =>
-                    {
-                        let message = format!("`{}` is not JSON Schema 2020-12", shortened(draft));
-                        return Err(problem(&here(path), message));
-                    }
-                    ("$ref" | "$dynamicRef", Value::String(target)) if !target.starts_with('#') => {
-                        let message = format!(
-                            "`{}` points outside; only references within the schema are followed, such as \
-                             `#/$defs/name`",
-                            shortened(target)
-                        );
-                        return Err(problem(&here(path), message));
-                    }
-                    ("pattern", Value::String(_)) => *patterns += 1,
-                    ("patternProperties", Value::Object(of)) => *patterns += of.len(),
-                    _ => {}
+                if position == Position::Schema {
+                    keyword(key, value, path, patterns)?;
                 }
                 path.push(key.replace('~', "~0").replace('/', "~1"));
-                walk(value, path, patterns)?;
+                walk(value, position.of(key), path, patterns)?;
                 path.pop();
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 path.push(index.to_string());
-                walk(item, path, patterns)?;
+                walk(item, position, path, patterns)?;
                 path.pop();
             }
         }
@@ -130,6 +155,31 @@ fn walk(value: &Value, path: &mut Vec<String>, patterns: &mut usize) -> Result<(
     }
     if *patterns > MAX_PATTERNS {
         return Err(problem("", format!("a schema has at most {MAX_PATTERNS} regular expressions")));
+    }
+    Ok(())
+}
+
+fn keyword(key: &str, value: &Value, path: &[String], patterns: &mut usize) -> Result<(), SchemaProblem> {
+    let here = || readable(&format!("/{}", path.join("/")));
+    match (key, value) {
+        ("$schema", Value::String(draft))
+            if draft.trim_end_matches('#') != "https://json-schema.org/draft/2020-12/schema" =>
+        {
+            return Err(problem(&here(), format!("`{}` is not JSON Schema 2020-12", shortened(draft))));
+        }
+        ("$ref" | "$dynamicRef", Value::String(target)) if !target.starts_with('#') => {
+            let message = format!(
+                "`{}` points outside; only references within the schema are followed, such as `#/$defs/name`",
+                shortened(target)
+            );
+            return Err(problem(&here(), message));
+        }
+        ("$id", Value::String(_)) if !path.is_empty() => {
+            return Err(problem(&here(), "a schema within a schema has no `$id` of its own; use `$anchor`"));
+        }
+        ("pattern", Value::String(_)) => *patterns += 1,
+        ("patternProperties", Value::Object(of)) => *patterns += of.len(),
+        _ => {}
     }
     Ok(())
 }

@@ -84,6 +84,7 @@ fn unknown(info: &TemplateInfo, name: &str) -> String {
 
 fn fit(parameter: &Parameter, value: &Value) -> Result<Value, String> {
     let validator = schema::compile(&parameter.schema).map_err(|problem| problem.to_string())?;
+    schema::affordable(&parameter.schema, value)?;
     let Err(error) = validator.validate(value) else { return Ok(value.clone()) };
     if let Some(converted) = converted(&parameter.schema, value) {
         return match validator.validate(&converted) {
