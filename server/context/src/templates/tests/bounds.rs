@@ -128,7 +128,7 @@ fn long_chains_of_filters_and_slices_do_not_exhaust_the_stack() {
         ends(&body);
         let deep = format!(
             "{{% macro m(a, n) %}}{}{{% if n %}}{{{{ m(a, n - 1) }}}}{{% endif %}}{{{{ a }}}}{{% endmacro %}}{{{{ m(list, 20) }}}}",
-            format!("{{% set a = {step} %}}").repeat(60_000 / (step.len() + 14))
+            format!("{{% set a = {step} %}}").repeat(30_000 / (step.len() + 14))
         );
         ends(&deep);
     }

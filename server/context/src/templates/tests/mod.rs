@@ -34,4 +34,5 @@ fn a_namespace_is_shared_by_threads_and_cheap_to_clone() {
     let text =
         std::thread::spawn(move || other.render("t", context! { name => "you" }, RenderLimits::default()));
     assert_eq!(text.join().unwrap().unwrap(), "Hello you");
+    assert_eq!(templates.names().len(), 1);
 }
