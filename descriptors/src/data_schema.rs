@@ -69,7 +69,10 @@ impl DataSchema {
         {
             findings.push(Finding::new(
                 "/$schema",
-                format!("{} is not read here; write JSON Schema 2020-12 ({DIALECT}), or leave $schema out", shown(dialect)),
+                format!(
+                    "{} is not read here; write JSON Schema 2020-12 ({DIALECT}), or leave $schema out",
+                    shown(dialect)
+                ),
             ));
             return Err(findings);
         }
@@ -142,7 +145,9 @@ fn schema_finding(error: &ValidationError<'_>) -> Finding {
             format!("{} is not a regular expression; check its brackets and escapes", shown(error.instance()))
         }
         ValidationErrorKind::Referencing(reference) => {
-            format!("a $ref that leads nowhere ({reference}); let it name something in this schema, such as #/$defs/NAME")
+            format!(
+                "a $ref that leads nowhere ({reference}); let it name something in this schema, such as #/$defs/NAME"
+            )
         }
         _ => format!("not JSON Schema 2020-12: {}", explain(error)),
     };
@@ -165,7 +170,10 @@ fn references(schema: &Value, root: &Value, pointer: String, findings: &mut Vec<
                 "an $id inside a schema makes it another document; leave it out and refer to #/$defs/NAME",
             )),
             ("const" | "enum" | "default" | "examples", _) => {}
-            ("properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas", Value::Object(named)) => {
+            (
+                "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas",
+                Value::Object(named),
+            ) => {
                 for (name, schema) in named {
                     let name = name.replace('~', "~0").replace('/', "~1");
                     references(schema, root, format!("{below}/{name}"), findings);
@@ -199,7 +207,11 @@ fn reference_problem(target: &str, root: &Value) -> Option<String> {
             [] => "this schema has no $defs".to_owned(),
             known => format!("there is {}", known.join(", ")),
         };
-        format!("{} leads nowhere; {}", shown(&Value::from(target)), did_you_mean(target, known.iter().copied(), &otherwise))
+        format!(
+            "{} leads nowhere; {}",
+            shown(&Value::from(target)),
+            did_you_mean(target, known.iter().copied(), &otherwise)
+        )
     })
 }
 
@@ -218,7 +230,9 @@ pub(crate) fn explain(error: &ValidationError<'_>) -> String {
             let options: Vec<String> = options.as_array().into_iter().flatten().map(shown).collect();
             format!("{found} must be {}", one_of(&options))
         }
-        ValidationErrorKind::Constant { expected_value } => format!("{found} must be {}", shown(expected_value)),
+        ValidationErrorKind::Constant { expected_value } => {
+            format!("{found} must be {}", shown(expected_value))
+        }
         ValidationErrorKind::Pattern { pattern } => format!("{found} does not match the pattern {pattern}"),
         ValidationErrorKind::Minimum { limit } => format!("{found} is less than {limit}"),
         ValidationErrorKind::Maximum { limit } => format!("{found} is more than {limit}"),

@@ -19,11 +19,15 @@ const VERSION: &str = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]
 /// The JSON Schema 2020-12 of `claude-comms/module/v1`.
 pub fn json_schema() -> Value {
     let mut schema = serde_json::to_value(schemars::schema_for!(Descriptor)).expect("a schema is plain JSON");
-    set(&mut schema, "", json!({
-        "$id": SCHEMA_ID,
-        "title": "claude-comms module descriptor, version 1",
-        "description": "Describes a module (a tool, service or application) so that other modules can ask it questions through Claude.",
-    }));
+    set(
+        &mut schema,
+        "",
+        json!({
+            "$id": SCHEMA_ID,
+            "title": "claude-comms module descriptor, version 1",
+            "description": "Describes a module (a tool, service or application) so that other modules can ask it questions through Claude.",
+        }),
+    );
     set(&mut schema, "/properties/schema", json!({ "const": SCHEMA }));
     set(&mut schema, "/properties/name", json!({ "pattern": NAME }));
     set(&mut schema, "/properties/version", json!({ "pattern": VERSION, "examples": ["1.0.0"] }));
@@ -42,7 +46,11 @@ pub fn json_schema() -> Value {
     set(&mut schema, "/$defs/DataType/properties/name", json!({ "pattern": TYPE_NAME }));
     for (holder, key) in [("Capability", "input"), ("Capability", "output"), ("DataType", "schema")] {
         // What is inside is checked as a JSON Schema by itself; editors that know 2020-12 need no more than this.
-        set(&mut schema, &format!("/$defs/{holder}/properties/{key}"), json!({ "type": ["object", "boolean", "null"] }));
+        set(
+            &mut schema,
+            &format!("/$defs/{holder}/properties/{key}"),
+            json!({ "type": ["object", "boolean", "null"] }),
+        );
     }
     set(&mut schema, "/$defs/Relationship/properties/module", json!({ "pattern": NAME }));
 
@@ -53,17 +61,25 @@ pub fn json_schema() -> Value {
     list(&mut schema, &format!("{context}/constraints"), limits::CONSTRAINTS);
     set(&mut schema, &format!("{context}/glossary"), json!({ "maxProperties": limits::GLOSSARY }));
     set(&mut schema, &format!("{context}/extends"), json!({ "pattern": NAME }));
-    set(&mut schema, &format!("{context}/templates"), json!({
-        "maxProperties": limits::TEMPLATES,
-        "propertyNames": { "pattern": NAME, "not": { "const": "context" } },
-    }));
+    set(
+        &mut schema,
+        &format!("{context}/templates"),
+        json!({
+            "maxProperties": limits::TEMPLATES,
+            "propertyNames": { "pattern": NAME, "not": { "const": "context" } },
+        }),
+    );
     if let Some(inline) = schema.pointer_mut("/$defs/TemplateText/anyOf/1") {
         set(inline, "", json!({ "additionalProperties": false }));
     }
     list(&mut schema, "/$defs/Files/properties/read", limits::FILES);
 
     let bounds = "/$defs/Limits/properties";
-    set(&mut schema, &format!("{bounds}/model"), json!({ "pattern": r"^[A-Za-z0-9._:/@\[\]][A-Za-z0-9._:/@\[\]-]*$" }));
+    set(
+        &mut schema,
+        &format!("{bounds}/model"),
+        json!({ "pattern": r"^[A-Za-z0-9._:/@\[\]][A-Za-z0-9._:/@\[\]-]*$" }),
+    );
     set(&mut schema, &format!("{bounds}/max_turns"), json!({ "minimum": 1, "maximum": u32::MAX }));
     set(&mut schema, &format!("{bounds}/budget_usd"), json!({ "exclusiveMinimum": 0 }));
     set(&mut schema, &format!("{bounds}/timeout"), json!({ "examples": ["120s", "5m"] }));

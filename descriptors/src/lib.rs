@@ -5,10 +5,12 @@ pub mod check;
 pub mod data_schema;
 pub mod descriptor;
 mod format;
+pub mod load;
 mod node;
 mod problem;
 mod reading;
 pub mod registry;
+mod standard;
 pub mod template;
 mod words;
 mod write;
@@ -21,4 +23,5 @@ pub use descriptor::{
 };
 pub use format::{SCHEMA_ID, json_schema, json_schema_text};
 pub use problem::Problem;
+pub use standard::{standard, standard_text};
 pub use write::{canonical_json, digest, to_json, to_yaml};

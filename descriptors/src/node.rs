@@ -18,6 +18,8 @@ pub(crate) struct Node {
     pub(crate) content: Content,
     /// How a number, a truth value or the beginning of a text is spelled in the source.
     pub(crate) spelling: String,
+    /// Whether it is a literal block (`|`), whose lines are those of the source.
+    pub(crate) literal: bool,
 }
 
 /// What a value is.
@@ -139,12 +141,11 @@ impl<'n> At<'n> {
                     .node
                     .entry(&step)
                     .map(|entry| Self { node: &entry.value, path: child(&at.path, &step) }),
-                Content::List(items) => {
-                    step.parse::<usize>().ok().and_then(|index| items.get(index)).map(|node| Self {
-                        node,
-                        path: format!("{}[{step}]", at.path),
-                    })
-                }
+                Content::List(items) => step
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| items.get(index))
+                    .map(|node| Self { node, path: format!("{}[{step}]", at.path) }),
                 _ => None,
             };
             match next {

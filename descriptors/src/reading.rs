@@ -11,10 +11,13 @@ use crate::{
     check::limits,
     node::{Content, Entry, Node, Place},
     problem::Problem,
+    words::escaped_json,
 };
 
 /// What a text comes to at most, after aliases are replaced by what they stand for.
 const VALUES: usize = 100_000;
+/// Of these, what aliases bring at most. Replaying is slower than reading.
+const REPLAYED: usize = 20_000;
 
 /// Reads a text.
 ///
@@ -29,9 +32,15 @@ pub(crate) fn read(text: &str) -> Result<Node, Problem> {
         )));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if begins_as_json(text) {
+    let escaped;
+    let text = if begins_as_json(text) {
         serde_json::from_str::<IgnoredAny>(text).map_err(|error| json_problem(&error))?;
-    }
+        // JSON may hold characters that the YAML parser takes escaped only.
+        escaped = escaped_json(text);
+        escaped.as_str()
+    } else {
+        text
+    };
     let mut root: Node =
         serde_yaml::from_str_with_options(text, options()).map_err(|error| yaml_problem(&error))?;
     if root.content == Content::Null {
@@ -60,7 +69,7 @@ fn options() -> serde_yaml::Options {
         leading_zero_numbers_as_strings: true,
         emit_comments: false,
         with_snippet: false,
-        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: VALUES / 2 },
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: REPLAYED },
         budget: serde_yaml::budget! {
             max_depth: limits::DEPTH,
             max_nodes: VALUES,
@@ -77,10 +86,20 @@ fn json_problem(error: &serde_json::Error) -> Problem {
         path: String::new(),
         line: u32::try_from(error.line()).ok().filter(|line| *line > 0),
         column: u32::try_from(error.column()).ok().filter(|column| *column > 0),
-        message: if message.contains("recursion limit") {
-            too_deep()
-        } else {
-            format!("not JSON: {message} (a text that begins with {{\" is read as JSON)")
+        message: match message {
+            _ if message.contains("recursion limit") => too_deep(),
+            "key must be a string" => {
+                "not JSON: a key in double quotes must be here; is there a comma too many, or \
+                 a comment, which JSON has not?"
+                    .to_owned()
+            }
+            "expected value" | "trailing comma" => {
+                "not JSON: a value must be here; is there a comma too many before it?".to_owned()
+            }
+            _ if message.starts_with("EOF") => {
+                format!("not JSON: the text ends too early ({message}); is the file complete?")
+            }
+            _ => format!("not JSON: {message}"),
         },
     }
 }
@@ -89,22 +108,25 @@ fn too_deep() -> String {
     format!("nested deeper than {} levels; make it flatter", limits::DEPTH)
 }
 
+fn too_much() -> String {
+    format!(
+        "comes to too much: more than {VALUES} values, or aliases (*name) for more than {REPLAYED}; use fewer aliases"
+    )
+}
+
 fn yaml_problem(error: &serde_yaml::Error) -> Problem {
     use serde_yaml::Error;
     let place = error.location().map(place_of);
     let full = error.without_snippet().to_string();
     let plain = full.split(" at line ").next().unwrap_or(&full);
     let message = match error.without_snippet() {
-        Error::MultipleDocuments { .. } => "a second YAML document begins before here; a descriptor is one document: \
+        Error::MultipleDocuments { .. } => {
+            "a second YAML document begins before here; a descriptor is one document: \
              give each module a file of its own"
-            .to_owned(),
+                .to_owned()
+        }
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => format!(
-            "comes to too much: more than {VALUES} values, or too many aliases (*name); write out less, use fewer aliases"
-        ),
+        Error::Budget { .. } => too_much(),
         Error::MergeKeyNotAllowed { .. } => {
             "merge keys (<<) are not read here; write the keys out, or quote it if \"<<\" is a key".to_owned()
         }
@@ -115,17 +137,25 @@ fn yaml_problem(error: &serde_yaml::Error) -> Problem {
             "no anchor (&name) before here has this alias's name; if it is text, put it in quotes".to_owned()
         }
         Error::NonFiniteFloat { .. } => {
-            "not a finite number, which JSON cannot hold; write a number within range or put it in quotes".to_owned()
+            "not a finite number, which JSON cannot hold; write a number within range or put it in quotes"
+                .to_owned()
         }
         Error::NullIntoString { .. } => "a key is text; put it in quotes".to_owned(),
         _ if plain.contains("expected string scalar") => {
             "a key is text, not a list or a mapping; put it in quotes".to_owned()
         }
         _ if plain.contains("recursion limit") => too_deep(),
-        _ if plain.contains("tabs") => "a tab in the indentation, which YAML does not allow; use spaces".to_owned(),
+        _ if plain.contains("alias replay") || plain.contains("alias expansion") => too_much(),
+        _ if plain.contains("tabs") => {
+            "a tab in the indentation, which YAML does not allow; use spaces".to_owned()
+        }
         _ if plain.contains("mapping values are not allowed") => {
             "not YAML: a \": \" where none can be; put the text in quotes".to_owned()
         }
+        _ if plain.starts_with("unexpected character") => {
+            format!("not YAML: {plain}; take it out, or escape it in double quotes")
+        }
+        _ if plain.starts_with("unclosed") => format!("not YAML: {plain} that begins here; close it"),
         _ => format!("not YAML: {plain}"),
     };
     Problem {
@@ -152,6 +182,11 @@ fn spell(node: &mut Node, lines: &[&str]) {
                 .take_while(|character| !character.is_whitespace() && !matches!(character, ',' | ']' | '}'))
                 .take(60)
                 .collect();
+            // A literal block's place is its first line, below the sign.
+            let above = (node.place.line as usize).checked_sub(2).and_then(|index| lines.get(index));
+            let sign = above.and_then(|above| above.split_whitespace().last());
+            node.literal =
+                matches!(node.content, Content::Text(_)) && sign.is_some_and(|sign| sign.starts_with('|'));
         }
         Content::List(items) => items.iter_mut().for_each(|item| spell(item, lines)),
         Content::Map(entries) => entries.iter_mut().for_each(|entry| spell(&mut entry.value, lines)),
@@ -163,7 +198,12 @@ impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Content>::deserialize(deserializer)?;
         // Where it is defined, not where an alias uses it: there it is to be repaired.
-        Ok(Self { place: place_of(spanned.defined), content: spanned.value, spelling: String::new() })
+        Ok(Self {
+            place: place_of(spanned.defined),
+            content: spanned.value,
+            spelling: String::new(),
+            literal: false,
+        })
     }
 }
 

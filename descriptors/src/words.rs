@@ -1,6 +1,8 @@
 //! Names and the words of messages: what a name may look like, what was probably meant, how values are shown. Knows no
 //! descriptor.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 /// The longest name, in bytes.
@@ -36,7 +38,9 @@ pub(crate) fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) ->
 
 /// `; did you mean "x"?`, or what to do instead.
 pub(crate) fn did_you_mean<'k>(
-    word: &str, known: impl IntoIterator<Item = &'k str>, otherwise: &str,
+    word: &str,
+    known: impl IntoIterator<Item = &'k str>,
+    otherwise: &str,
 ) -> String {
     match meant(word, known) {
         Some(candidate) => format!("did you mean {candidate:?}?"),
@@ -73,4 +77,22 @@ pub(crate) fn one_of<S: AsRef<str>>(words: &[S]) -> String {
             format!("{} or {}", first.join(", "), last.as_ref())
         }
     }
+}
+
+/// Whether YAML refuses the character as itself; JSON and quoted YAML have `\uXXXX` for it.
+pub(crate) fn needs_escape(character: char) -> bool {
+    matches!(character, '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// JSON with such characters escaped; they can only be in its texts.
+pub(crate) fn escaped_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if needs_escape(character) {
+            write!(escaped, "\\u{:04x}", u32::from(character)).expect("writing to memory does not fail");
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
 }

@@ -5,11 +5,19 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::descriptor::Descriptor;
+use crate::{
+    descriptor::Descriptor,
+    words::{escaped_json, needs_escape},
+};
 
 /// The descriptor as YAML, which [`crate::parse`] reads back as it was.
+///
+/// With characters that YAML refuses unless they are escaped it is written as JSON, which is YAML too.
 pub fn to_yaml(descriptor: &Descriptor) -> String {
-    serde_yaml::to_string(descriptor).expect("a descriptor is plain data, and writing to memory does not fail")
+    let text = serde_yaml::to_string(descriptor)
+        .expect("a descriptor is plain data, and writing to memory does not fail");
+    // serde-saphyr 2.1 writes such characters as themselves and then does not read them.
+    if text.contains(needs_escape) { escaped_json(&to_json(descriptor)) + "\n" } else { text }
 }
 
 /// The descriptor as JSON for people: indented.

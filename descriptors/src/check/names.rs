@@ -42,9 +42,11 @@ pub(super) fn check(root: &At<'_>, findings: &mut Findings) {
             findings.problem(&at, "a module cannot extend itself; name another module, or leave extends out");
         }
     }
-    if let Some(at) = root.key("capabilities").filter(|at| at.items().is_empty()).or_else(|| {
-        root.node.entry("capabilities").is_none().then(|| root.clone())
-    }) && matches!(at.node.content, Content::List(_) | Content::Map(_))
+    if let Some(at) = root
+        .key("capabilities")
+        .filter(|at| at.items().is_empty())
+        .or_else(|| root.node.entry("capabilities").is_none().then(|| root.clone()))
+        && matches!(at.node.content, Content::List(_) | Content::Map(_))
     {
         let at = At { node: at.node, path: child("", "capabilities") };
         findings.warning(&at, "none; other modules cannot see what this one can do");
@@ -55,7 +57,7 @@ fn name_message(name: &str, what: &str) -> String {
     let suggestion = suggested(name);
     let remedy = "use lower-case letters, digits, _ and -, beginning with a letter, at most 63 characters";
     match suggestion {
-        Some(suggestion) => format!("{} is not {what}; {remedy}: {suggestion:?}", quoted(name)),
+        Some(suggestion) => format!("{} is not {what}; {remedy}, such as {suggestion:?}", quoted(name)),
         None => format!("{} is not {what}; {remedy}", quoted(name)),
     }
 }
@@ -91,7 +93,12 @@ fn unique(items: &[At<'_>], what: &str, allowed: fn(&str) -> bool, findings: &mu
         } else if let Some(before) = first.get(name) {
             findings.problem(
                 &at,
-                format!("{} is the name of {} too (line {}); rename one", quoted(name), before.path, before.node.place.line),
+                format!(
+                    "{} is the name of {} too (line {}); rename one",
+                    quoted(name),
+                    before.path,
+                    before.node.place.line
+                ),
             );
         } else {
             first.insert(name, item);
@@ -107,7 +114,8 @@ fn relationships(root: &At<'_>, own: Option<&str>, findings: &mut Findings) {
             if !is_name(name) {
                 findings.problem(at, name_message(name, "a module name"));
             } else if Some(*name) == own {
-                findings.problem(at, "a relationship to the module itself; name another module, or take it out");
+                findings
+                    .problem(at, "a relationship to the module itself; name another module, or take it out");
             }
         }
         let Some(kind) = item.key("kind") else { continue };

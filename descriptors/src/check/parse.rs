@@ -1,6 +1,10 @@
 //! The way from a text to a descriptor, in the order of the checks. The rules themselves are its neighbours'.
 
-use std::path::{Path, PathBuf};
+use std::{
+    panic::resume_unwind,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use crate::{
     check::{duplicates, findings::Findings, names, schemas, shape, templates, texts, turns},
@@ -10,6 +14,9 @@ use crate::{
     reading,
     words::quoted,
 };
+
+/// Virtual; what is not used costs nothing.
+const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// A descriptor without problems.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +43,21 @@ pub enum TemplateFiles<'a> {
 /// # Errors
 /// Everything that is wrong with it, in the order of the text; a text that cannot be read has one problem.
 pub fn parse(text: &str, files: TemplateFiles<'_>) -> Result<Parsed, Vec<Problem>> {
+    // The YAML and JSON Schema crates recurse with frames of up to 50 KiB a level in debug builds. 64 levels of that
+    // overflow a thread of 2 MiB, as runtimes and tests have, and that would end the process.
+    thread::scope(|scope| {
+        let read = || read_and_check(text, files);
+        let thread = thread::Builder::new().name("descriptor".to_owned()).stack_size(STACK_BYTES);
+        match thread.spawn_scoped(scope, read) {
+            Ok(running) => running.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(error) => {
+                Err(vec![Problem::of_text(format!("no thread to read it with ({error}); try again"))])
+            }
+        }
+    })
+}
+
+fn read_and_check(text: &str, files: TemplateFiles<'_>) -> Result<Parsed, Vec<Problem>> {
     let root = reading::read(text).map_err(|problem| vec![problem])?;
     let at = At::root(&root);
     let mut findings = Findings::default();
@@ -87,7 +109,8 @@ fn begins_well(at: &At<'_>) -> Result<(), Problem> {
     problem.line = Some(at.node.place.line);
     problem.column = Some(at.node.place.column);
     if !matches!(at.node.content, Content::Map(_)) {
-        problem.message = format!("not a descriptor, which is a mapping that begins with \"schema: {SCHEMA}\"");
+        problem.message =
+            format!("not a descriptor, which is a mapping that begins with \"schema: {SCHEMA}\"");
         return Err(problem);
     }
     let Some((schema, text)) = at.text_of("schema") else { return Ok(()) };

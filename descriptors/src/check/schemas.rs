@@ -15,7 +15,8 @@ pub(super) fn check(root: &At<'_>, findings: &mut Findings) {
             fits(example.key("output"), output.as_ref(), "output", findings);
         }
         if capability.key("output").is_none() && matches!(capability.node.content, Content::Map(_)) {
-            findings.warning(&capability, "no output schema; its answers are text only, without checked data");
+            findings
+                .warning(&capability, "no output schema; its answers are text only, without checked data");
         }
     }
     for data_type in root.items_of("data_types") {

@@ -83,7 +83,8 @@ fn remedy(key: &str) -> Option<&'static str> {
 
 fn wrong_type(at: &At<'_>, kind: &TypeKind) -> String {
     let wanted = type_words(kind);
-    let wanted = wanted.trim_end_matches(" or null");
+    // Of what may be null it would mislead to speak first.
+    let wanted = wanted.trim_start_matches("null or ").trim_end_matches(" or null");
     let spelling = &at.node.spelling;
     match (&at.node.content, wanted) {
         (Content::Null, _) => format!("nothing here; write {wanted}, or leave the key out"),
@@ -100,8 +101,12 @@ fn wrong_type(at: &At<'_>, kind: &TypeKind) -> String {
         (Content::Text(text), "a whole number" | "a number") => {
             format!("{} is text here; write {wanted}, without quotes", quoted(text))
         }
-        (Content::Text(text), "a list") => format!("{} is text here; write a list: [{}]", quoted(text), quoted(text)),
-        (Content::Map(_), "text") => "a mapping is here; write text, in quotes if it has \": \" in it".to_owned(),
+        (Content::Text(text), "a list") => {
+            format!("{} is text here; write a list: [{}]", quoted(text), quoted(text))
+        }
+        (Content::Map(_), "text") => {
+            "a mapping is here; write text, in quotes if it has \": \" in it".to_owned()
+        }
         (content, _) => format!("must be {wanted}, not {}", kind_words(content, spelling)),
     }
 }

@@ -32,7 +32,10 @@ pub(super) fn check(root: &At<'_>, files: TemplateFiles<'_>, findings: &mut Find
     };
     let number = templates.node.entries().len();
     if number > limits::TEMPLATES {
-        findings.problem(&templates, format!("{number} templates; at most {}: leave some out", limits::TEMPLATES));
+        findings.problem(
+            &templates,
+            format!("{number} templates; at most {}: leave some out", limits::TEMPLATES),
+        );
         return Vec::new();
     }
     templates
@@ -79,17 +82,20 @@ fn template(name: &str, at: &At<'_>, files: TemplateFiles<'_>, findings: &mut Fi
             Some(Inlined { name: name.to_owned(), text, file: Some(file) })
         }
         Content::Map(entries) => {
-            for entry in entries.iter().filter(|entry| entry.key != "inline") {
-                findings.problem_at(
-                    at.path.clone(),
-                    entry.place,
-                    format!("unknown key {}; a template is a file's name, or {{inline: TEXT}}", quoted(&entry.key)),
-                );
-            }
             let Some((inline, text)) = at.text_of("inline") else {
                 findings.problem(at, "a template is a file's name, or {inline: TEXT}");
                 return None;
             };
+            for entry in entries.iter().filter(|entry| entry.key != "inline") {
+                findings.problem_at(
+                    at.path.clone(),
+                    entry.place,
+                    format!(
+                        "unknown key {}; a template is a file's name, or {{inline: TEXT}}",
+                        quoted(&entry.key)
+                    ),
+                );
+            }
             if let Err(problem) = TemplateFile::parse(text) {
                 syntax(&inline, &problem, findings);
                 return None;
@@ -106,10 +112,9 @@ fn template(name: &str, at: &At<'_>, files: TemplateFiles<'_>, findings: &mut Fi
 /// In a literal block the template's lines are the descriptor's, so the very line can be named.
 fn syntax(inline: &At<'_>, problem: &crate::template::TemplateProblem, findings: &mut Findings) {
     match problem.line {
-        Some(line) if inline.node.spelling.starts_with('|') => {
+        Some(line) if inline.node.literal => {
             let mut place = inline.node.place;
-            place.line = place.line.saturating_add(line);
-            place.column = 1;
+            place.line = place.line.saturating_add(line).saturating_sub(1);
             findings.problem_at(inline.path.clone(), place, problem.message.clone());
         }
         Some(line) => findings.problem(inline, format!("line {line} of the template: {}", problem.message)),
@@ -122,20 +127,25 @@ fn read(folder: &Path, named: &str) -> Result<(String, PathBuf), String> {
     let shown = quoted(named);
     let relative = Path::new(named);
     if named.is_empty() || named.chars().any(char::is_control) {
-        return Err(format!("{shown} is not a file's name; write one relative to the descriptor, such as \"query.j2\""));
+        return Err(format!(
+            "{shown} is not a file's name; write one relative to the descriptor, such as \"query.j2\""
+        ));
     }
     if relative.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
         return Err(format!(
             "{shown} is absolute or leaves the descriptor's folder by ..; put the template into that folder or below"
         ));
     }
-    let root = folder.canonicalize().map_err(|error| format!("cannot open the descriptor's folder: {error}"))?;
+    let root =
+        folder.canonicalize().map_err(|error| format!("cannot open the descriptor's folder: {error}"))?;
     let file = root
         .join(relative)
         .canonicalize()
         .map_err(|error| format!("cannot open {shown} beside the descriptor: {error}; is its name right?"))?;
     if !file.starts_with(&root) {
-        return Err(format!("{shown} is a link out of the descriptor's folder; put the template itself there"));
+        return Err(format!(
+            "{shown} is a link out of the descriptor's folder; put the template itself there"
+        ));
     }
     let metadata = file.metadata().map_err(|error| format!("cannot open {shown}: {error}"))?;
     if !metadata.is_file() {
@@ -147,7 +157,9 @@ fn read(folder: &Path, named: &str) -> Result<(String, PathBuf), String> {
         .and_then(|open| open.take(most as u64 + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("cannot read {shown}: {error}"))?;
     if bytes.len() > most {
-        return Err(format!("{shown} has more than {most} bytes (64 KiB), a template's most; make it shorter"));
+        return Err(format!(
+            "{shown} has more than {most} bytes (64 KiB), a template's most; make it shorter"
+        ));
     }
     let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8; save it as UTF-8"))?;
     Ok((text, file))

@@ -34,7 +34,13 @@ pub(super) fn check(root: &At<'_>, findings: &mut Findings) {
         text(capability.key("description"), limits::DESCRIPTION_BYTES, Lines::Many, SAY_WHAT, findings);
         tags(&capability, findings);
         for example in capability.items_of("examples") {
-            text(example.key("description"), limits::DESCRIPTION_BYTES, Lines::Many, Empty::Allowed, findings);
+            text(
+                example.key("description"),
+                limits::DESCRIPTION_BYTES,
+                Lines::Many,
+                Empty::Allowed,
+                findings,
+            );
         }
     }
     count(root.key("data_types"), limits::DATA_TYPES, "data types", findings);
@@ -44,7 +50,13 @@ pub(super) fn check(root: &At<'_>, findings: &mut Findings) {
     }
     count(root.key("relationships"), limits::RELATIONSHIPS, "relationships", findings);
     for relationship in root.items_of("relationships") {
-        text(relationship.key("description"), limits::DESCRIPTION_BYTES, Lines::Many, Empty::Allowed, findings);
+        text(
+            relationship.key("description"),
+            limits::DESCRIPTION_BYTES,
+            Lines::Many,
+            Empty::Allowed,
+            findings,
+        );
     }
     if let Some(context) = root.key("context") {
         context_texts(&context, findings);
@@ -71,7 +83,11 @@ fn context_texts(context: &At<'_>, findings: &mut Findings) {
             findings.problem_at(
                 glossary.path.clone(),
                 place,
-                format!("{} is no word; write one line of at most {} bytes", quoted(word), limits::TITLE_BYTES),
+                format!(
+                    "{} is no word; write one line of at most {} bytes",
+                    quoted(word),
+                    limits::TITLE_BYTES
+                ),
             );
         }
         text(Some(meaning), limits::DESCRIPTION_BYTES, Lines::Many, OR_TAKE_OUT, findings);
@@ -93,7 +109,8 @@ fn count(at: Option<At<'_>>, most: usize, what: &str, findings: &mut Findings) {
         _ => 0,
     };
     if number > most {
-        findings.problem(&at, format!("{number} {what}; at most {most}: leave some out, or make two modules"));
+        findings
+            .problem(&at, format!("{number} {what}; at most {most}: leave some out, or make two modules"));
     }
 }
 
@@ -123,7 +140,8 @@ fn control(at: &At<'_>, content: &str, lines: Lines, findings: &mut Findings) {
     match bad {
         Some('\n' | '\r') => findings.problem(at, "more than one line; write one line"),
         Some(bad) => {
-            findings.problem(at, format!("holds the control character U+{:04X}; take it out", u32::from(bad)));
+            findings
+                .problem(at, format!("holds the control character U+{:04X}; take it out", u32::from(bad)));
         }
         None => {}
     }
@@ -137,12 +155,18 @@ fn file_pattern(at: &At<'_>, findings: &mut Findings) {
     } else if pattern.starts_with(['/', '~']) || drive {
         findings.problem(
             at,
-            format!("{} is absolute; write it relative to the module's path, such as \"docs/**\"", quoted(pattern)),
+            format!(
+                "{} is absolute; write it relative to the module's path, such as \"docs/**\"",
+                quoted(pattern)
+            ),
         );
     } else if pattern.contains('\\') {
         findings.problem(at, format!("{} has a backslash; write / between folders", quoted(pattern)));
     } else if pattern.split('/').any(|part| part == "..") {
-        findings.problem(at, format!("{} leaves the module's path by ..; name what is below it", quoted(pattern)));
+        findings.problem(
+            at,
+            format!("{} leaves the module's path by ..; name what is below it", quoted(pattern)),
+        );
     } else {
         text(Some(at.clone()), limits::TITLE_BYTES, Lines::One, Empty::Allowed, findings);
     }

@@ -5,9 +5,10 @@ use crate::{check::findings::Findings, check::limits, node::At, node::Content, w
 pub(super) fn check(root: &At<'_>, findings: &mut Findings) {
     let Some(turn) = root.key("limits") else { return };
     if let Some((at, model)) = turn.text_of("model") {
-        let plain = model
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'/' | b'@' | b'[' | b']' | b'-'));
+        let plain = model.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'.' | b'_' | b':' | b'/' | b'@' | b'[' | b']' | b'-')
+        });
         if model.is_empty() || model.starts_with('-') || !plain || model.len() > limits::TITLE_BYTES {
             findings.problem(
                 &at,
@@ -24,7 +25,10 @@ pub(super) fn check(root: &At<'_>, findings: &mut Findings) {
     {
         findings.problem(
             &at,
-            format!("{} is not a number of rounds; write a whole number from 1, or leave it out", at.node.spelling),
+            format!(
+                "{} is not a number of rounds; write a whole number from 1, or leave it out",
+                at.node.spelling
+            ),
         );
     }
     if let Some(at) = turn.key("budget_usd")
@@ -33,7 +37,10 @@ pub(super) fn check(root: &At<'_>, findings: &mut Findings) {
     {
         findings.problem(
             &at,
-            format!("{} is not a budget; write US dollars above 0, such as 0.5, or leave it out", at.node.spelling),
+            format!(
+                "{} is not a budget; write US dollars above 0, such as 0.5, or leave it out",
+                at.node.spelling
+            ),
         );
     }
     if let Some(at) = turn.key("timeout") {
@@ -48,7 +55,9 @@ fn timeout(at: &At<'_>, findings: &mut Findings) {
             findings.problem(at, format!("{} has no unit; {UNIT}", at.node.spelling));
         }
         Content::Text(text) => match humantime::parse_duration(text) {
-            Ok(time) if time.is_zero() => findings.problem(at, "no time at all; write more than 0, or leave it out"),
+            Ok(time) if time.is_zero() => {
+                findings.problem(at, "no time at all; write more than 0, or leave it out")
+            }
             Ok(_) => {}
             Err(error) => {
                 findings.problem(at, format!("{} is not a length of time ({error}); {UNIT}", quoted(text)));
