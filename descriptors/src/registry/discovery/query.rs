@@ -100,7 +100,7 @@ impl Registry {
         let ranked = sought.text.map(|text| Ranked::new(index, text));
         if let Some(ranked) = &ranked {
             narrow(&mut scores, &ranked.scores);
-            self.prefer_namesakes(sought.text.unwrap_or_default(), ranked.forgiven(), &mut scores);
+            self.prefer_namesakes(sought.text.unwrap_or_default(), ranked.corrections(), &mut scores);
         }
 
         let mut found: Vec<(f64, DocumentId)> =
@@ -134,7 +134,12 @@ impl Registry {
     }
 
     /// Adds to the scores of found modules that are called as the text, however its words are parted.
-    fn prefer_namesakes(&self, text: &str, forgiven: bool, scores: &mut [f64]) {
+    fn prefer_namesakes<'a>(
+        &self,
+        text: &str,
+        corrections: impl Iterator<Item = &'a str>,
+        scores: &mut [f64],
+    ) {
         let text = label(text);
         let parted = text.contains(' ');
         for sought in [text.replace(' ', "_"), text.replace(' ', "-")].iter().take(if parted { 2 } else { 1 })
@@ -146,12 +151,9 @@ impl Registry {
                 }
             }
         }
-        if forgiven {
-            for document in self.index.documents() {
-                let score = &mut scores[document as usize];
-                if *score > 0.0 && one_edit(&label(self.index.entry(document).name()), &text) {
-                    prefer(score, 1.0);
-                }
+        for word in corrections.filter(|word| one_edit(word, &text)) {
+            for (_, document) in self.beginning_with(word).take_while(|(name, _)| *name == word) {
+                prefer(&mut scores[document as usize], 1.0);
             }
         }
     }

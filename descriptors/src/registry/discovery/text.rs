@@ -53,9 +53,9 @@ impl<'a> Ranked<'a> {
         Self { scores, sought }
     }
 
-    /// Whether a word was taken for a slip.
-    pub(super) fn forgiven(&self) -> bool {
-        self.sought.iter().any(|sought| sought.forgiven)
+    /// The words that stand for those taken for slips.
+    pub(super) fn corrections(&self) -> impl Iterator<Item = &'a str> {
+        self.sought.iter().filter(|sought| sought.forgiven).flat_map(|sought| sought.alike.iter().copied())
     }
 
     /// The words by which a document was found: the text's, or where those only resemble them, its own.
@@ -161,17 +161,37 @@ fn beginnings<'a>(index: &'a Index, prefix: &str) -> Vec<Alike<'a>> {
         .collect()
 }
 
-/// The words one edit away.
+/// The words one edit away, in order. Only words with the same first character are all looked at; where the edit is in
+/// the first one, the rest is known, and there are but as many words to look for as there are first characters.
 fn near_misses<'a>(index: &'a Index, sought: &str) -> Vec<Alike<'a>> {
+    let mut chars = sought.chars();
+    let (Some(first), Some(second)) = (chars.next(), chars.next()) else { return Vec::new() };
     if sought.chars().count() < FORGIVEN {
         return Vec::new();
     }
-    index
+    let (rest, after) = (&sought[first.len_utf8()..], chars.as_str());
+    let mut guesses = vec![rest.to_owned(), format!("{second}{first}{after}")];
+    let mut next = index.words.keys().next();
+    while let Some(initial) = next.and_then(|word| word.chars().next()) {
+        guesses.extend([format!("{initial}{rest}"), format!("{initial}{sought}")]);
+        let following = (initial..=char::MAX).nth(1).map(String::from);
+        next = following.and_then(|from| {
+            Some(index.words.range::<str, _>((Bound::Included(from.as_str()), Bound::Unbounded)).next()?.0)
+        });
+    }
+
+    let initial = first.to_string();
+    let mut found: Vec<Alike<'a>> = index
         .words
-        .iter()
+        .range::<str, _>((Bound::Included(initial.as_str()), Bound::Unbounded))
+        .take_while(|(word, _)| word.starts_with(first))
+        .chain(guesses.iter().filter_map(|guess| index.words.get_key_value(guess.as_str())))
         .filter(|(word, _)| one_edit(word, sought))
         .map(|(word, postings)| (&**word, postings.as_slice(), NEAR_MISS))
-        .collect()
+        .collect();
+    found.sort_unstable_by_key(|(word, _, _)| *word);
+    found.dedup_by_key(|(word, _, _)| *word);
+    found
 }
 
 /// A word counts the more the fewer modules have it (BM25's inverse document frequency); always above 0.
@@ -184,4 +204,23 @@ fn rarity(index: &Index, having: usize) -> f64 {
 fn saturated(weight: f32) -> f64 {
     let weight = f64::from(weight);
     weight / (SATURATION + weight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn every_word_one_edit_away_is_found_and_no_other(
+            words in proptest::collection::btree_set("[abäz]{4,6}", 0..40),
+            sought in "[abäz]{5,6}",
+        ) {
+            let mut index = Index::default();
+            index.words.extend(words.iter().map(|word| (word.as_str().into(), Vec::new())));
+            let expected: Vec<&str> = words.iter().map(String::as_str).filter(|word| one_edit(word, &sought)).collect();
+            let found: Vec<&str> = near_misses(&index, &sought).into_iter().map(|(word, _, _)| word).collect();
+            proptest::prop_assert_eq!(found, expected);
+        }
+    }
 }
