@@ -8,6 +8,7 @@ const FILES: &[&str] = &[
     "claude_comms/v1/conversation_service.proto",
     "claude_comms/v1/diagnostics_service.proto",
     "claude_comms/v1/instance_service.proto",
+    "claude_comms/v1/module_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

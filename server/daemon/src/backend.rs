@@ -26,6 +26,8 @@ pub struct Running {
     pub process: Process,
     /// Its session.
     pub session_id: Uuid,
+    /// Which of its conversation's contexts it was told.
+    pub scene_revision: u32,
     /// Set when the conversation's memory could not be resumed: why.
     pub session_reset: Option<String>,
     /// Where the CLI keeps a session, once it was found.
@@ -236,7 +238,13 @@ impl Backend {
             extra_args: self.extra_args.clone(),
         };
         let process = self.supervisor.start(launch).await?;
-        Ok(Running { process, session_id, session_reset: None, session_file: None })
+        Ok(Running {
+            process,
+            session_id,
+            scene_revision: conversation.scene_revision,
+            session_reset: None,
+            session_file: None,
+        })
     }
 
     /// Keeps the session's file as the conversation's transcript, if there is one yet.

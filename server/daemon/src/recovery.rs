@@ -7,7 +7,12 @@ use claude_comms_store::{FinishTurn, Store, StoreError};
 use claude_comms_stream_json::transcript::{Fate, fate};
 use claude_comms_supervisor::Supervisor;
 
-use crate::{dispatcher::Dispatcher, live::LiveTurn, transcript::holds_memory};
+use crate::{
+    dispatcher::Dispatcher,
+    live::LiveTurn,
+    transcript::holds_memory,
+    turn::{Demand, Verdict},
+};
 
 /// Ends the turns that ran when the server ended, and clears their instances' directories. Returns those that waited.
 ///
@@ -49,13 +54,14 @@ async fn end(store: &Arc<dyn Store>, supervisor: &Supervisor, turn: Turn) -> Res
     };
     let (transition, in_context, last_assistant_uuid, usage) = match fate {
         Fate::Answered(answer) => {
+            let transition = judged(&turn, answer.text);
             let usage = Usage {
                 input_tokens: answer.usage.input_tokens,
                 output_tokens: answer.usage.output_tokens,
                 cache_creation_input_tokens: answer.usage.cache_creation_input_tokens,
                 cache_read_input_tokens: answer.usage.cache_read_input_tokens,
             };
-            (Transition::Complete { text: answer.text }, true, Some(answer.assistant_uuid), usage)
+            (transition, true, Some(answer.assistant_uuid), usage)
         }
         Fate::Absent => (failed(String::new()), false, None, Usage::default()),
         Fate::Pending | Fate::Interrupted | Fate::Failed { .. } => {
@@ -81,6 +87,18 @@ async fn end(store: &Arc<dyn Store>, supervisor: &Supervisor, turn: Turn) -> Res
     }
 }
 
+/// What an answer comes to that nobody read. One whose data does not fit ends the turn: its process is gone.
+fn judged(turn: &Turn, text: String) -> Transition {
+    let verdict = Demand::of(turn.asked.as_deref()).map(|demand| demand.judge(text));
+    match verdict {
+        Ok(Verdict::Final(transition) | Verdict::Repairable { otherwise: transition, .. }) => transition,
+        Err(words) => Transition::Fail {
+            failure: Failure::new(FailureReason::Internal, words),
+            partial_text: String::new(),
+        },
+    }
+}
+
 /// What the CLI's own record says of the turn. The session's file may still be with the instance: it is kept first.
 fn read_fate(
     store: &dyn Store,
@@ -88,7 +106,9 @@ fn read_fate(
     turn: &Turn,
     conversation: Option<&Conversation>,
 ) -> Fate {
-    let (Some(session), Some(user_uuid)) = (turn.claude.session_id, turn.claude.user_uuid) else {
+    // Once a better answer was asked for, only that one counts.
+    let last_sent = turn.claude.repair_uuid.or(turn.claude.user_uuid);
+    let (Some(session), Some(user_uuid)) = (turn.claude.session_id, last_sent) else {
         return Fate::Absent;
     };
     if let TurnState::Running { instance_id } = turn.state {

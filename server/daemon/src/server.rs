@@ -9,6 +9,7 @@ use std::{
 use claude_comms_proto::v1::{
     conversation_service_server::ConversationServiceServer,
     diagnostics_service_server::DiagnosticsServiceServer, instance_service_server::InstanceServiceServer,
+    module_service_server::ModuleServiceServer,
 };
 use claude_comms_store::{OpenError, RedbStore, Store, StoreError};
 use claude_comms_supervisor::Supervisor;
@@ -22,9 +23,12 @@ use crate::{
     backend::Backend,
     config::{AuthMode, BackendKind, Config, Listen},
     dispatcher::{Dispatcher, Options},
-    grpc::{Context, ConversationHandlers, DiagnosticsHandlers, InstanceHandlers, LimitLayer},
+    grpc::{
+        Context, ConversationHandlers, DiagnosticsHandlers, InstanceHandlers, LimitLayer, ModuleHandlers,
+    },
     hub::EventHub,
     listen::{self, Bound, ListenError},
+    modules::{self, Modules},
     recovery, token,
 };
 
@@ -45,6 +49,9 @@ pub enum StartError {
     /// The data directory.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The registered modules.
+    #[error("the registered modules could not be read")]
+    Modules(#[source] StoreError),
     /// What was left from an earlier run could not be settled.
     #[error("the turns of an earlier run could not be settled")]
     Recovery(#[source] StoreError),
@@ -86,6 +93,8 @@ pub struct Server {
     token: Option<Arc<secrecy::SecretString>>,
     drain_timeout: Duration,
     tracker: TaskTracker,
+    /// Ends what watches directories.
+    ending: CancellationToken,
 }
 
 impl Server {
@@ -134,6 +143,14 @@ impl Server {
                     .to_owned(),
             );
         }
+        let options = modules::Options {
+            module_dirs: config.module_dirs.clone(),
+            template_dirs: config.template_dirs.clone(),
+            token_budget: config.token_budget,
+        };
+        let modules = Modules::load(options, Arc::clone(&store)).await.map_err(StartError::Modules)?;
+        let ending = CancellationToken::new();
+        modules.watch(&tracker, ending.clone()).await;
         let options = Options {
             max_instances: config.pool.max_instances,
             max_queue: config.pool.max_queue,
@@ -158,6 +175,7 @@ impl Server {
             dispatcher,
             backend,
             hub,
+            modules,
             prompt_limit_bytes: config.prompt_limit_bytes,
             turn_timeout: config.pool.turn_timeout,
             max_queue: config.pool.max_queue,
@@ -173,6 +191,7 @@ impl Server {
             token,
             drain_timeout: config.pool.drain_timeout,
             tracker,
+            ending,
         })
     }
 
@@ -196,6 +215,7 @@ impl Server {
         health.set_service_status("", tonic_health::ServingStatus::Serving).await;
         health.set_serving::<ConversationServiceServer<ConversationHandlers>>().await;
         health.set_serving::<InstanceServiceServer<InstanceHandlers>>().await;
+        health.set_serving::<ModuleServiceServer<ModuleHandlers>>().await;
         health.set_serving::<DiagnosticsServiceServer<DiagnosticsHandlers>>().await;
 
         let mut serving = tokio::task::JoinSet::new();
@@ -242,6 +262,7 @@ impl Server {
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         health.set_not_serving::<ConversationServiceServer<ConversationHandlers>>().await;
         health.set_not_serving::<InstanceServiceServer<InstanceHandlers>>().await;
+        health.set_not_serving::<ModuleServiceServer<ModuleHandlers>>().await;
         health.set_not_serving::<DiagnosticsServiceServer<DiagnosticsHandlers>>().await;
         // Cancelled turns have a grace of their own, and so have processes; after that nothing may hold the end up.
         let longest = self.drain_timeout + DRAIN_MARGIN;
@@ -257,6 +278,7 @@ impl Server {
         serving.shutdown().await;
         let Context { store, dispatcher, .. } = self.context;
         drop(dispatcher);
+        self.ending.cancel();
         self.tracker.close();
         if tokio::time::timeout(CLOSE_GRACE, self.tracker.wait()).await.is_err() {
             tracing::warn!(tasks = self.tracker.len(), "tasks were still running at the end");
@@ -307,6 +329,10 @@ fn router<H: tonic_health::pb::health_server::Health>(
         )
         .add_service(
             InstanceServiceServer::new(InstanceHandlers(context.clone()))
+                .max_decoding_message_size(receive_bytes),
+        )
+        .add_service(
+            ModuleServiceServer::new(ModuleHandlers(context.clone()))
                 .max_decoding_message_size(receive_bytes),
         )
         .add_service(DiagnosticsServiceServer::new(DiagnosticsHandlers(context.clone())))

@@ -22,30 +22,15 @@ pub(crate) fn holds_any(file: &Path, user_uuids: &[Uuid]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use claude_comms_model::{ConversationId, ConversationState, Timestamp, Usage};
+    use claude_comms_model::{ConversationId, Timestamp};
 
     use super::*;
 
     fn conversation(last_assistant_uuid: Option<&str>) -> Conversation {
         let now = Timestamp::from(std::time::SystemTime::UNIX_EPOCH);
         Conversation {
-            id: ConversationId(uuid::Uuid::nil()),
-            title: String::new(),
-            system_prompt: String::new(),
-            model: None,
-            labels: std::collections::BTreeMap::new(),
-            state: ConversationState::Active,
-            epoch: 0,
-            owner: None,
-            running: None,
-            turn_count: 0,
-            usage: Usage::default(),
-            cost_usd: 0.0,
-            last_sequence: 0,
-            claude_session_id: None,
             last_assistant_uuid: last_assistant_uuid.map(str::to_owned),
-            create_time: now,
-            update_time: now,
+            ..Conversation::new(ConversationId(uuid::Uuid::nil()), now)
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ConversationId, ServerId, Timestamp, TurnId, Usage, is_default};
+use crate::{ConversationId, ModuleRef, ServerId, Timestamp, TurnId, Usage, is_default};
 
 /// Whether a conversation takes turns. That one of them runs is no state of its own: see [`Conversation::running`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,19 @@ pub struct Conversation {
     /// Labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// The module that asks; `None` for a person.
+    #[serde(rename = "from", default, skip_serializing_if = "Option::is_none")]
+    pub source_module: Option<ModuleRef>,
+    /// The module that Claude speaks for; `None` for a conversation with Claude alone.
+    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
+    pub target_module: Option<ModuleRef>,
+    /// SHA-256 of the scene that its prompts are made of, hexadecimal; empty for a conversation without modules.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scene: String,
+    /// How often its scene, and with it its system prompt, was replaced. A process that was told an older one must not
+    /// take its turns.
+    #[serde(rename = "upgrades", default, skip_serializing_if = "is_default")]
+    pub scene_revision: u32,
     /// Whether it takes turns.
     pub state: ConversationState,
     /// Fencing token: grows whenever another server, or another incarnation of it, takes the conversation. Every write of
@@ -72,4 +85,33 @@ pub struct Conversation {
     /// When a turn of it was last accepted, started or ended.
     #[serde(rename = "updated")]
     pub update_time: Timestamp,
+}
+
+impl Conversation {
+    /// A conversation that nothing was said in yet.
+    pub fn new(id: ConversationId, now: Timestamp) -> Self {
+        Self {
+            id,
+            title: String::new(),
+            system_prompt: String::new(),
+            model: None,
+            labels: BTreeMap::new(),
+            source_module: None,
+            target_module: None,
+            scene: String::new(),
+            scene_revision: 0,
+            state: ConversationState::Active,
+            epoch: 0,
+            owner: None,
+            running: None,
+            turn_count: 0,
+            usage: Usage::default(),
+            cost_usd: 0.0,
+            last_sequence: 0,
+            claude_session_id: None,
+            last_assistant_uuid: None,
+            create_time: now,
+            update_time: now,
+        }
+    }
 }

@@ -31,6 +31,8 @@ pub enum ResetReason {
     ToolUse,
     /// The final answer differs from what was streamed.
     Replaced,
+    /// The answer's data did not fit its schema; Claude was asked for another one.
+    Repair,
 }
 
 impl ResetReason {
@@ -40,6 +42,7 @@ impl ResetReason {
             Self::Retry => "retry",
             Self::ToolUse => "tool_use",
             Self::Replaced => "replaced",
+            Self::Repair => "repair",
         }
     }
 }

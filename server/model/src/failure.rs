@@ -67,6 +67,10 @@ reasons!(
         ServerRestarted = "SERVER_RESTARTED",
         /// Every instance is pinned to another conversation.
         AllInstancesPinned = "ALL_INSTANCES_PINNED",
+        /// The answer's data did not fit the schema that was demanded, nor did the repaired one.
+        InvalidOutput = "INVALID_OUTPUT",
+        /// The module that was asked says that it cannot answer.
+        Unanswerable = "UNANSWERABLE",
         /// A bug of the server.
         Internal = "INTERNAL",
     }

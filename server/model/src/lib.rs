@@ -8,6 +8,7 @@ pub mod event;
 pub mod failure;
 pub mod ids;
 pub mod instance;
+pub mod module;
 pub mod page;
 pub mod time;
 pub mod turn;
@@ -18,9 +19,10 @@ pub use event::{Event, EventKind, ResetReason};
 pub use failure::{CancelReason, Failure, FailureReason};
 pub use ids::{ConversationId, IdMatch, InstanceId, RequestId, ServerId, TurnId};
 pub use instance::{Instance, InstanceExit, InstanceState};
+pub use module::{ModuleRecord, ModuleRef};
 pub use page::Page;
 pub use time::Timestamp;
-pub use turn::{ClaudeRefs, Transition, Turn, TurnState, TurnStateKind};
+pub use turn::{Asked, ClaudeRefs, Transition, Turn, TurnState, TurnStateKind};
 pub use usage::Usage;
 
 /// An event arrived that the state cannot take. Logged and counted where it is seen; never a panic.

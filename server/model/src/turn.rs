@@ -25,6 +25,9 @@ pub enum TurnState {
         /// The whole answer.
         #[serde(rename = "t")]
         text: String,
+        /// The data that was demanded: the exact JSON text that the answer holds.
+        #[serde(rename = "j", default, skip_serializing_if = "Option::is_none")]
+        data_json: Option<String>,
     },
     /// Ended without one.
     Failed {
@@ -90,6 +93,8 @@ pub enum Transition {
     Complete {
         /// The whole answer.
         text: String,
+        /// The data that was demanded, as JSON text.
+        data_json: Option<String>,
     },
     /// It ends without an answer.
     Fail {
@@ -108,6 +113,16 @@ pub enum Transition {
 }
 
 impl Transition {
+    /// The same end, with what had been streamed; other transitions stay as they are.
+    #[must_use]
+    pub fn with_partial(self, partial_text: String) -> Self {
+        match self {
+            Self::Fail { failure, .. } => Self::Fail { failure, partial_text },
+            Self::Cancel { failure, .. } => Self::Cancel { failure, partial_text },
+            other => other,
+        }
+    }
+
     /// The transition's name in messages.
     pub fn name(&self) -> &'static str {
         match self {
@@ -142,7 +157,9 @@ impl TurnState {
         match (self, transition) {
             (Self::Queued, Transition::Start { instance_id }) => Ok(Self::Running { instance_id }),
             (Self::Running { .. }, Transition::Requeue) => Ok(Self::Queued),
-            (Self::Running { .. }, Transition::Complete { text }) => Ok(Self::Completed { text }),
+            (Self::Running { .. }, Transition::Complete { text, data_json }) => {
+                Ok(Self::Completed { text, data_json })
+            }
             (Self::Queued | Self::Running { .. }, Transition::Fail { failure, partial_text }) => {
                 Ok(Self::Failed { failure, partial_text })
             }
@@ -173,9 +190,34 @@ pub struct ClaudeRefs {
         with = "uuid::serde::simple::option"
     )]
     pub user_uuid: Option<Uuid>,
+    /// The uuid of the message that asked for data that fits, if one was sent; that of the last attempt.
+    #[serde(
+        rename = "p",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "uuid::serde::simple::option"
+    )]
+    pub repair_uuid: Option<Uuid>,
     /// The last assistant message it left there.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub last_assistant_uuid: Option<String>,
+}
+
+/// What a template made of a turn's prompt, and what was demanded of its answer. Written once, in a row of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Asked {
+    /// The message that Claude gets in place of the prompt.
+    #[serde(rename = "m")]
+    pub message: String,
+    /// The template and its version, `query@1.0.0`; empty for none.
+    #[serde(rename = "t", default, skip_serializing_if = "String::is_empty")]
+    pub template: String,
+    /// The capability that was named; empty for none.
+    #[serde(rename = "c", default, skip_serializing_if = "String::is_empty")]
+    pub capability: String,
+    /// The schema that the answer's data must fit, as JSON text; `None` where no data is demanded.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<String>,
 }
 
 /// A turn's record. Its fields have short names in its row: of small turns three then share a page
@@ -197,6 +239,10 @@ pub struct Turn {
     /// The prompt, unchanged.
     #[serde(rename = "p", default, skip_serializing_if = "String::is_empty")]
     pub prompt: String,
+    /// What was made of the prompt, where a template or a schema was used. Not in its row but in one of its own; who
+    /// reads one record by its id gets it, lists leave it out.
+    #[serde(skip)]
+    pub asked: Option<Box<Asked>>,
     /// Where it is in its life.
     #[serde(rename = "s")]
     pub state: TurnState,
@@ -263,11 +309,16 @@ impl Turn {
         self.create_time.plus(std::time::Duration::from_micros(self.timeout_micros))
     }
 
+    /// What Claude is sent: the rendered message, or the prompt as it is.
+    pub fn message(&self) -> &str {
+        self.asked.as_ref().map_or(&self.prompt, |asked| &asked.message)
+    }
+
     /// The text a watcher is shown: the answer, or what had been streamed.
     pub fn shown_text(&self) -> &str {
         match &self.state {
             TurnState::Queued | TurnState::Running { .. } => "",
-            TurnState::Completed { text } => text,
+            TurnState::Completed { text, .. } => text,
             TurnState::Failed { partial_text, .. } | TurnState::Cancelled { partial_text, .. } => {
                 partial_text
             }

@@ -11,7 +11,7 @@ fn transition() -> impl Strategy<Value = Transition> {
     prop_oneof![
         any::<u128>().prop_map(|n| Transition::Start { instance_id: InstanceId(Uuid::from_u128(n)) }),
         Just(Transition::Requeue),
-        ".{0,8}".prop_map(|text| Transition::Complete { text }),
+        ".{0,8}".prop_map(|text| Transition::Complete { text, data_json: None }),
         ".{0,8}".prop_map(|partial_text| Transition::Fail {
             failure: Failure::new(FailureReason::ProcessDied, "died"),
             partial_text

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use claude_comms_model::{
     CancelReason, ClaudeRefs, Conversation, ConversationId, ConversationState, Failure, FailureReason,
-    InstanceId, RequestId, ServerId, Timestamp, Turn, TurnId, TurnState, Usage,
+    InstanceId, ModuleRef, RequestId, ServerId, Timestamp, Turn, TurnId, TurnState, Usage,
 };
 use uuid::Uuid;
 
@@ -17,6 +17,15 @@ fn usage() -> Usage {
     Usage { input_tokens: 1, output_tokens: 2, cache_creation_input_tokens: 3, cache_read_input_tokens: 4 }
 }
 
+fn module(name: &str) -> ModuleRef {
+    ModuleRef {
+        name: name.to_owned(),
+        version: "1.2.3".to_owned(),
+        revision: 4,
+        origin: "registered".to_owned(),
+    }
+}
+
 fn full_turn(state: TurnState) -> Turn {
     Turn {
         id: TurnId(Uuid::nil()),
@@ -24,6 +33,7 @@ fn full_turn(state: TurnState) -> Turn {
         request_id: RequestId(id(2)),
         payload_hash: "hash".to_owned(),
         prompt: "prompt".to_owned(),
+        asked: None,
         state,
         attempt: 3,
         epoch: 4,
@@ -36,6 +46,7 @@ fn full_turn(state: TurnState) -> Turn {
         claude: ClaudeRefs {
             session_id: Some(id(10)),
             user_uuid: Some(id(11)),
+            repair_uuid: Some(id(19)),
             last_assistant_uuid: Some("twelve".to_owned()),
         },
         usage: usage(),
@@ -57,7 +68,7 @@ fn turns_come_back_whole() {
     let mut turns: Vec<_> = [
         TurnState::Queued,
         TurnState::Running { instance_id: InstanceId(id(8)) },
-        TurnState::Completed { text: "answer".to_owned() },
+        TurnState::Completed { text: "answer".to_owned(), data_json: Some("{}".to_owned()) },
         TurnState::Failed { failure, partial_text: partial_text.clone() },
         TurnState::Cancelled { failure: cancelled, partial_text },
     ]
@@ -92,6 +103,10 @@ fn conversations_come_back_whole() {
         system_prompt: "be brief".to_owned(),
         model: Some("a model".to_owned()),
         labels: BTreeMap::from([("team".to_owned(), "red".to_owned())]),
+        source_module: Some(module("marker")),
+        target_module: Some(module("arangodb")),
+        scene: "digest".to_owned(),
+        scene_revision: 12,
         state: ConversationState::Active,
         epoch: 2,
         owner: Some((ServerId(id(3)), 4)),
@@ -105,22 +120,7 @@ fn conversations_come_back_whole() {
         create_time: Timestamp(10),
         update_time: Timestamp(11),
     };
-    let new = Conversation {
-        title: String::new(),
-        system_prompt: String::new(),
-        model: None,
-        labels: BTreeMap::new(),
-        epoch: 0,
-        owner: None,
-        running: None,
-        turn_count: 0,
-        usage: Usage::default(),
-        cost_usd: 0.0,
-        last_sequence: 0,
-        claude_session_id: None,
-        last_assistant_uuid: None,
-        ..full
-    };
+    let new = Conversation::new(full.id, full.create_time);
     for conversation in [full, new] {
         let row = serde_json::to_string(&conversation).unwrap();
         assert_eq!(serde_json::from_str::<Conversation>(&row).unwrap(), conversation, "{row}");

@@ -10,9 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use claude_comms_model::{ConversationId, InstanceId, RequestId, Transition, Turn, TurnId, Usage};
+use claude_comms_model::{
+    Asked, ConversationId, InstanceId, ModuleRef, RequestId, Transition, Turn, TurnId, Usage,
+};
 use claude_comms_store::{
-    AcceptOutcome, AcceptTurn, FinishTurn, Lease, NewConversation, Options, RedbStore, StartTurn, Store,
+    AcceptOutcome, AcceptTurn, FinishTurn, Lease, NewConversation, Options, RedbStore, RequestScope, Scene,
+    StartTurn, Store,
 };
 use uuid::Uuid;
 
@@ -39,6 +42,9 @@ fn main() {
                 println!("quick_repair {quick_repair}: {producers:>2} producers: {rate}");
             }
         }
+        let directory = tempfile::tempdir_in(&base).expect("a directory to measure in");
+        let store = RedbStore::open(directory.path(), options(false)).expect("a new store");
+        println!("quick_repair false: queries of modules: {}", queries(&store, 1000).await);
         for quick_repair in [false, true] {
             let directory = tempfile::tempdir_in(&base).expect("a directory to measure in");
             big_file(directory.path(), turns, quick_repair).await;
@@ -99,6 +105,42 @@ async fn produce(store: &Arc<RedbStore>, producers: usize, per_producer: usize) 
     format!("{turns:.0} turns/s; accept {}; finish {}", Latencies::of(accepts), Latencies::of(finishes))
 }
 
+/// Queries one after another: a conversation between modules and its first turn in one commit.
+async fn queries(store: &RedbStore, count: usize) -> String {
+    let (mut queries, mut accepts) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let module = |name: &str| ModuleRef {
+            name: name.to_owned(),
+            version: "1.0.0".to_owned(),
+            revision: 1,
+            origin: "registered".to_owned(),
+        };
+        let new = NewConversation {
+            system_prompt: "s".repeat(8000),
+            source_module: Some(module("shop")),
+            target_module: Some(module("billing")),
+            scene: Some(Scene { digest: "0".repeat(64), json: "j".repeat(40_000) }),
+            ..new_conversation()
+        };
+        let asked = Asked { message: "m".repeat(2000), ..Asked::default() };
+        let query = AcceptTurn {
+            new_conversation: Some(Box::new(new.clone())),
+            scope: RequestScope::Pair(17),
+            asked: Some(Box::new(asked)),
+            ..request(new.id)
+        };
+        let begin = Instant::now();
+        store.accept_turn(query).await.expect("an outcome");
+        queries.push(begin.elapsed());
+        // For comparison: a turn of a conversation that is there.
+        let conversation = create(store).await;
+        let begin = Instant::now();
+        accept(store, conversation).await;
+        accepts.push(begin.elapsed());
+    }
+    format!("query {}; plain accept {}", Latencies::of(queries), Latencies::of(accepts))
+}
+
 /// Fills a store, then opens copies of its file as a kill and as an orderly end leave them.
 async fn big_file(directory: &Path, turns: usize, quick_repair: bool) {
     let options = options(quick_repair);
@@ -125,33 +167,45 @@ async fn big_file(directory: &Path, turns: usize, quick_repair: bool) {
 }
 
 async fn create(store: &dyn Store) -> ConversationId {
-    let new = NewConversation {
+    store.create_conversation(new_conversation()).await.expect("a conversation").id
+}
+
+fn new_conversation() -> NewConversation {
+    NewConversation {
         id: ConversationId(Uuid::now_v7()),
         title: "measured".to_owned(),
         system_prompt: String::new(),
         model: None,
         labels: BTreeMap::new(),
-    };
-    store.create_conversation(new).await.expect("a conversation").id
+        source_module: None,
+        target_module: None,
+        scene: None,
+    }
 }
 
-async fn accept(store: &dyn Store, conversation_id: ConversationId) -> (Turn, Lease) {
+fn request(conversation_id: ConversationId) -> AcceptTurn {
     let start = StartTurn {
         instance_id: InstanceId(Uuid::now_v7()),
         session_id: Uuid::new_v4(),
         user_uuid: Uuid::new_v4(),
     };
-    let accept = AcceptTurn {
+    AcceptTurn {
         turn_id: TurnId(Uuid::now_v7()),
         conversation_id,
+        new_conversation: None,
         request_id: RequestId(Uuid::new_v4()),
+        scope: RequestScope::Conversation(conversation_id),
         payload_hash: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824".to_owned(),
         prompt: "p".repeat(200),
+        asked: None,
         timeout_micros: 600_000_000,
         target_instance: None,
         start: Some(start),
-    };
-    match store.accept_turn(accept).await.expect("an outcome") {
+    }
+}
+
+async fn accept(store: &dyn Store, conversation_id: ConversationId) -> (Turn, Lease) {
+    match store.accept_turn(request(conversation_id)).await.expect("an outcome") {
         AcceptOutcome::Accepted(accepted) => (accepted.turn, accepted.lease.expect("it was started")),
         other => panic!("not accepted: {other:?}"),
     }
@@ -162,7 +216,7 @@ async fn finish(store: &dyn Store, turn: &Turn, lease: Lease) {
         turn_id: turn.id,
         lease: Some(lease),
         attempt: turn.attempt,
-        transition: Transition::Complete { text: "a".repeat(500) },
+        transition: Transition::Complete { text: "a".repeat(500), data_json: None },
         usage: Usage { input_tokens: 100, output_tokens: 120, ..Usage::default() },
         cost_usd: 0.01,
         first_token_time: Some(turn.create_time),

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
 use claude_comms_model::{
-    Conversation, ConversationId, Event, EventKind, IdMatch, Instance, InstanceId, Page, RequestId, ServerId,
-    Timestamp, Transition, Turn, TurnId, TurnStateKind, Usage,
+    Asked, Conversation, ConversationId, Event, EventKind, IdMatch, Instance, InstanceId, ModuleRecord,
+    ModuleRef, Page, RequestId, ServerId, Timestamp, Transition, Turn, TurnId, TurnStateKind, Usage,
 };
 use uuid::Uuid;
 
@@ -42,6 +42,85 @@ pub struct NewConversation {
     pub model: Option<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// The module that asks; `None` for a person.
+    pub source_module: Option<ModuleRef>,
+    /// The module that Claude speaks for; `None` for Claude alone.
+    pub target_module: Option<ModuleRef>,
+    /// What its prompts are made of; `None` without modules.
+    pub scene: Option<Scene>,
+}
+
+/// What a conversation's prompts are made of: text that the store keeps once for all conversations that share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scene {
+    /// SHA-256 of `json`, hexadecimal.
+    pub digest: String,
+    /// The scene.
+    pub json: String,
+}
+
+/// A conversation's new scene.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpgradeConversation {
+    /// The conversation.
+    pub id: ConversationId,
+    /// The `scene_revision` that the caller has seen; another one is [`StoreError::Conflict`].
+    pub seen_revision: u32,
+    /// The new version of its source.
+    pub source_module: Option<ModuleRef>,
+    /// The new version of its target.
+    pub target_module: Option<ModuleRef>,
+    /// The new scene.
+    pub scene: Scene,
+    /// The new system prompt.
+    pub system_prompt: String,
+}
+
+/// Within what a request's id is unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RequestScope {
+    /// One conversation.
+    Conversation(ConversationId),
+    /// What a query from one module to another is scoped to: a number made of both names.
+    /// Its turn is known within its conversation too.
+    Pair(u128),
+}
+
+/// A module to register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisterModule {
+    /// Its name.
+    pub name: String,
+    /// Its version, as of semver.org.
+    pub version: String,
+    /// The descriptor, canonical JSON.
+    pub descriptor: String,
+    /// SHA-256 of it, hexadecimal.
+    pub digest: String,
+    /// The module's path, as it was given.
+    pub path: String,
+    /// Whether a version lower than the current one may take its place.
+    pub force: bool,
+    /// Only if the module is registered.
+    pub must_exist: bool,
+    /// The digest that the current revision must have.
+    pub expected_digest: Option<String>,
+}
+
+/// What became of [`Store::register_module`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegisterOutcome {
+    /// It is the current one: a new revision, or one that the name had before under that version, with the same content.
+    Stored(Box<ModuleRecord>),
+    /// The current revision has that version, content and path already (another path alone is written, without a new
+    /// revision).
+    Unchanged(Box<ModuleRecord>),
+    /// The current one has a higher version; nothing was written.
+    Lower(Box<ModuleRecord>),
+    /// The current one has another digest than expected; nothing was written.
+    Changed(Box<ModuleRecord>),
+    /// No module of that name is registered, though one must be or a digest was expected; nothing was written.
+    Absent,
 }
 
 /// The start of a turn on a process.
@@ -60,14 +139,20 @@ pub struct StartTurn {
 pub struct AcceptTurn {
     /// Its id, UUIDv7.
     pub turn_id: TurnId,
-    /// Its conversation; must exist.
+    /// Its conversation; must exist, unless it is made with the turn.
     pub conversation_id: ConversationId,
-    /// The request, scoped to the conversation.
+    /// The conversation to make in the same act. Not made when the request is known.
+    pub new_conversation: Option<Box<NewConversation>>,
+    /// The request.
     pub request_id: RequestId,
+    /// Within what it is unique.
+    pub scope: RequestScope,
     /// SHA-256 of the payload, hexadecimal.
     pub payload_hash: String,
     /// The prompt.
     pub prompt: String,
+    /// What was made of it, and what is demanded of the answer.
+    pub asked: Option<Box<Asked>>,
     /// Time it may take, microseconds, queue included.
     pub timeout_micros: u64,
     /// The instance that must run it.
@@ -149,6 +234,8 @@ pub struct Finished {
 pub struct ConversationQuery {
     /// Part of an id.
     pub id_match: Option<IdMatch>,
+    /// With this module as source or target.
+    pub module: Option<String>,
     /// Most items of a page; 0 counts as 1.
     pub limit: usize,
     /// Token of the page; `None` for the first.
@@ -160,6 +247,8 @@ pub struct ConversationQuery {
 pub struct TurnQuery {
     /// Of one conversation.
     pub conversation_id: Option<ConversationId>,
+    /// Of conversations with this module as source or target.
+    pub module: Option<String>,
     /// In one of these states; empty for all.
     pub states: Vec<TurnStateKind>,
     /// Accepted at or after.
@@ -181,6 +270,8 @@ pub struct Counts {
     pub conversations: u64,
     /// Turns.
     pub turns: u64,
+    /// Registered modules.
+    pub modules: u64,
     /// The schema's version.
     pub schema_version: u32,
 }
@@ -203,6 +294,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Removes a conversation, its turns, events, request ids and transcript. `false` when there was none.
     /// Refused with [`StoreError::Conflict`] while a turn of it has not ended.
     async fn delete_conversation(&self, id: ConversationId) -> Result<bool, StoreError>;
+    /// Gives a conversation a new scene and system prompt. [`StoreError::NotFound`], or [`StoreError::Conflict`] when
+    /// somebody else did.
+    async fn upgrade_conversation(&self, upgrade: UpgradeConversation) -> Result<Conversation, StoreError>;
+    /// A scene's text.
+    async fn scene(&self, digest: String) -> Result<Option<String>, StoreError>;
 
     /// Accepts a turn: record, queue entry and request id in one act; with `start` it is RUNNING at once.
     async fn accept_turn(&self, accept: AcceptTurn) -> Result<AcceptOutcome, StoreError>;
@@ -225,16 +321,25 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         attempt: u32,
         kind: EventKind,
     ) -> Result<(Turn, Event), StoreError>;
+    /// Records that a running turn's answer is void and that Claude is asked, in the message `user_uuid`, for one whose
+    /// data fits: writes the uuid into the turn and a `TextReset` (`Repair`) event.
+    async fn repair_turn(
+        &self,
+        lease: Lease,
+        turn_id: TurnId,
+        attempt: u32,
+        user_uuid: Uuid,
+    ) -> Result<(Turn, Event), StoreError>;
     /// The only door to a terminal state. Counts for the conversation, and for the instance that ran it, if that has a
     /// record.
     async fn finish_turn(&self, finish: FinishTurn) -> Result<Finished, StoreError>;
 
     /// One turn.
     async fn turn(&self, id: TurnId) -> Result<Option<Turn>, StoreError>;
-    /// The turn that a request made in its conversation. `None` also without the conversation.
+    /// The turn that a request made within its scope. `None` also without the conversation.
     async fn turn_of_request(
         &self,
-        conversation: ConversationId,
+        scope: RequestScope,
         request_id: RequestId,
     ) -> Result<Option<Turn>, StoreError>;
     /// A page of turns, by their ids. A token is good for the same filters and order only, with any limit.
@@ -252,6 +357,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn put_instance(&self, instance: Instance) -> Result<(), StoreError>;
     /// This server's instance records.
     async fn instances(&self) -> Result<Vec<Instance>, StoreError>;
+
+    /// Registers a module, or a new revision of it, in one act: versions are compared inside the write.
+    async fn register_module(&self, module: RegisterModule) -> Result<RegisterOutcome, StoreError>;
+    /// Takes a module's name out of the registry; its revisions stay readable. `None` when it was not registered.
+    async fn unregister_module(&self, name: String) -> Result<Option<ModuleRecord>, StoreError>;
+    /// The current revision of every registered module, by name.
+    async fn modules(&self) -> Result<Vec<ModuleRecord>, StoreError>;
+    /// All revisions of a name, newest first, those of an unregistered one too.
+    async fn module_revisions(&self, name: String) -> Result<Vec<ModuleRecord>, StoreError>;
 
     /// What the store holds.
     async fn counts(&self) -> Result<Counts, StoreError>;

@@ -10,7 +10,8 @@ pub mod error;
 
 pub use api::{
     AcceptOutcome, AcceptTurn, Accepted, ConversationQuery, Counts, FinishTurn, Finished, Lease,
-    NewConversation, STOPPED_INSTANCES, ServerIdentity, StartTurn, Started, Store, TurnQuery,
+    NewConversation, RegisterModule, RegisterOutcome, RequestScope, STOPPED_INSTANCES, Scene, ServerIdentity,
+    StartTurn, Started, Store, TurnQuery, UpgradeConversation,
 };
 pub use embedded::{Options, RedbStore};
 pub use error::{OpenError, StoreError};

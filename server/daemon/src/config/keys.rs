@@ -35,6 +35,12 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "pool.idle_timeout", set: |c, v| span(v).map(|d| c.pool.idle_timeout = d) },
     Key { path: "pool.turn_timeout", set: |c, v| span(v).map(|d| c.pool.turn_timeout = d) },
     Key { path: "pool.drain_timeout", set: |c, v| span(v).map(|d| c.pool.drain_timeout = d) },
+    Key { path: "module_dirs", set: |c, v| paths(v).map(|p| c.module_dirs = p) },
+    Key { path: "template_dirs", set: |c, v| paths(v).map(|p| c.template_dirs = p) },
+    Key {
+        path: "context.token_budget",
+        set: |c, v| count(v, 500..=200_000).map(|n| c.token_budget = u32::try_from(n).unwrap_or(u32::MAX)),
+    },
     Key { path: "retry.max_attempts", set: |c, v| count(v, 1..=10).map(|n| c.max_attempts = n as u32) },
     Key { path: "limits.prompt_bytes", set: |c, v| count(v, 1..=64 << 20).map(|n| c.prompt_limit_bytes = n) },
     Key { path: "auth.mode", set: |c, v| auth(v).map(|m| c.auth = m) },
@@ -65,6 +71,10 @@ fn strings(value: &Value) -> Result<Vec<String>, String> {
         }
         other => Err(format!("must be a list of texts, not {other}")),
     }
+}
+
+fn paths(value: &Value) -> Result<Vec<PathBuf>, String> {
+    strings(value).map(|paths| paths.into_iter().map(PathBuf::from).collect())
 }
 
 fn variables(value: &Value) -> Result<BTreeMap<String, String>, String> {

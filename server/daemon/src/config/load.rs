@@ -32,6 +32,10 @@ pub struct Overrides {
     pub claude_binary: Option<PathBuf>,
     /// `--scenario`.
     pub scenario: Option<PathBuf>,
+    /// `--module-dir`, each.
+    pub module_dirs: Vec<PathBuf>,
+    /// `--template-dir`, each.
+    pub template_dirs: Vec<PathBuf>,
 }
 
 /// Settings that cannot be used. The message names the place, the key and the remedy.
@@ -115,6 +119,8 @@ pub fn load(
         ("data_dir", overrides.data_dir.as_deref().map(path_value), "--data-dir"),
         ("backend", overrides.backend.clone().map(Value::from), "--backend"),
         ("claude.binary", overrides.claude_binary.as_deref().map(path_value), "--claude-binary"),
+        ("module_dirs", path_values(&overrides.module_dirs), "--module-dir"),
+        ("template_dirs", path_values(&overrides.template_dirs), "--template-dir"),
         ("simulated.scenario", overrides.scenario.as_deref().map(path_value), "--scenario"),
     ];
     for (path, value, flag) in flags {
@@ -147,6 +153,9 @@ fn defaults(environment: &BTreeMap<String, String>) -> Config {
             turn_timeout: Duration::from_secs(30 * 60),
             drain_timeout: Duration::from_secs(30),
         },
+        module_dirs: Vec::new(),
+        template_dirs: Vec::new(),
+        token_budget: claude_comms_context::DEFAULT_TOKEN_BUDGET,
         max_attempts: 3,
         prompt_limit_bytes: 2 << 20,
         auth: AuthMode::Token,
@@ -270,6 +279,10 @@ fn from_environment(path: &str, text: &str) -> Value {
         return serde_yaml::from_str(text).unwrap_or_else(|_| Value::from(text));
     }
     Value::from(text)
+}
+
+fn path_values(paths: &[PathBuf]) -> Option<Value> {
+    (!paths.is_empty()).then(|| paths.iter().map(|path| path_value(path)).collect())
 }
 
 fn path_value(path: &Path) -> Value {

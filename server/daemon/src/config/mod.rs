@@ -98,6 +98,12 @@ pub struct Config {
     pub scenario: Option<PathBuf>,
     /// Processes and queue.
     pub pool: PoolOptions,
+    /// Directories with module descriptors.
+    pub module_dirs: Vec<PathBuf>,
+    /// Directories with templates.
+    pub template_dirs: Vec<PathBuf>,
+    /// Tokens of what the server adds to a prompt, system prompt and message together.
+    pub token_budget: u32,
     /// How often a turn is given to a process at most, when processes die before they answer.
     pub max_attempts: u32,
     /// Longest prompt, bytes.

@@ -112,6 +112,9 @@ impl DispatcherTask {
                         system_prompt: new.conversation.system_prompt,
                         model: new.conversation.model,
                         labels: new.conversation.labels,
+                        source_module: None,
+                        target_module: None,
+                        scene: None,
                     };
                     store.create_conversation(conversation).await?;
                 }

@@ -10,10 +10,10 @@ mod view;
 use std::{sync::Arc, time::Duration};
 
 use claude_comms_model::{
-    CancelReason, Conversation, ConversationId, Failure, Instance, InstanceId, InstanceState, RequestId,
-    Turn, TurnId,
+    Asked, CancelReason, Conversation, ConversationId, Failure, Instance, InstanceId, InstanceState,
+    RequestId, Turn, TurnId,
 };
-use claude_comms_store::{Store, StoreError};
+use claude_comms_store::{NewConversation, RequestScope, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -50,10 +50,16 @@ pub struct Options {
 pub struct NewTurn {
     /// Its conversation.
     pub conversation: Conversation,
+    /// Set when the conversation is not in the store yet: it is made with the turn.
+    pub new_conversation: Option<Box<NewConversation>>,
     /// The prompt.
     pub prompt: String,
+    /// What was made of it, and what is demanded of the answer.
+    pub asked: Option<Box<Asked>>,
     /// The request.
     pub request_id: RequestId,
+    /// Within what its id is unique.
+    pub scope: RequestScope,
     /// SHA-256 of its payload.
     pub payload_hash: String,
     /// Its time, queue included.

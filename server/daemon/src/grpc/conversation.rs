@@ -1,13 +1,9 @@
 //! `ConversationService`.
 
-use std::sync::Arc;
-
-use claude_comms_model::{
-    CancelReason, Conversation, ConversationId, Failure, InstanceId, RequestId, TurnId, TurnStateKind,
-};
+use claude_comms_context::Focus;
+use claude_comms_model::{CancelReason, ConversationId, Failure, TurnStateKind};
 use claude_comms_proto::v1::{self, conversation_service_server::ConversationService};
 use claude_comms_store::{ConversationQuery, NewConversation, TurnQuery};
-use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -16,132 +12,41 @@ use super::{
     convert::{self, Shown},
     events::TurnEvents,
     status::ApiError,
+    submission::Prompt,
     validate::{Check, SYSTEM_PROMPT_BYTES},
 };
-use crate::{
-    dispatcher::{NewTurn, Submitted},
-    live::LiveTurn,
-    turn::has_ended,
-};
+use crate::{dispatcher::Submitted, query::Query};
 
 /// The handlers of `ConversationService`.
 #[derive(Debug, Clone)]
 pub(crate) struct ConversationHandlers(pub Context);
 
-/// A prompt as every RPC that takes one has it.
-pub(super) struct Prompt<'a> {
-    pub text: &'a str,
-    pub request_id: &'a str,
-    pub timeout: Option<&'a prost_types::Duration>,
-}
-
-impl Context {
-    pub(super) async fn conversation(&self, id: ConversationId) -> Result<Conversation, ApiError> {
-        self.store.conversation(id).await?.ok_or(ApiError::NoConversation(id))
-    }
-
-    /// Hands a prompt to the dispatcher. One whose turn is known gets that turn, whatever keeps new ones out now.
-    pub(super) async fn submit(
-        &self,
-        conversation: ConversationId,
-        prompt: String,
-        request_id: Option<RequestId>,
-        timeout: std::time::Duration,
-        target: Option<InstanceId>,
-    ) -> Result<Submitted, ApiError> {
-        let conversation = self.conversation(conversation).await?;
-        let payload_hash = payload_hash(&prompt, target);
-        if let Some(request_id) = request_id
-            && let Some(known) = self.submitted(conversation.id, request_id, &payload_hash).await?
-        {
-            return Ok(known);
-        }
-        let request_id = request_id.unwrap_or_else(|| RequestId(Uuid::new_v4()));
-        self.backend.ready().await.map_err(crate::dispatcher::Refused::NotReady)?;
-        let new = NewTurn { conversation, prompt, request_id, payload_hash, timeout, target };
-        Ok(self.dispatcher.submit(new).await?)
-    }
-
-    /// The turn that a request has made already.
-    async fn submitted(
-        &self,
-        conversation: ConversationId,
-        request_id: RequestId,
-        payload_hash: &str,
-    ) -> Result<Option<Submitted>, ApiError> {
-        let Some(turn) = self.store.turn_of_request(conversation, request_id).await? else { return Ok(None) };
-        if turn.payload_hash != payload_hash {
-            return Err(crate::dispatcher::Refused::RequestIdReused(turn.id).into());
-        }
-        Ok(Some(match self.hub.get(turn.id) {
-            Some(live) => Submitted::Live(live),
-            // It ended between the first look and the hub's, or long ago.
-            None => Submitted::Ended(Box::new(self.turn(turn.id).await?)),
-        }))
-    }
-
-    /// A turn that can be watched, wherever it is in its life.
-    async fn live(&self, id: TurnId) -> Result<Arc<LiveTurn>, ApiError> {
-        // Hub first: who is not there any more has its terminal record in the store.
-        if let Some(live) = self.hub.get(id) {
-            return Ok(live);
-        }
-        let turn = self.store.turn(id).await?.ok_or(ApiError::NoTurn(id))?;
-        let events = self.store.turn_events(id, 0).await?;
-        let ended = has_ended(&turn);
-        let live = LiveTurn::from_record(turn, events);
-        if !ended {
-            live.detach("the turn is not in this server's hands at the moment");
-        }
-        Ok(live)
-    }
-
-    async fn turn(&self, id: TurnId) -> Result<claude_comms_model::Turn, ApiError> {
-        self.store.turn(id).await?.ok_or(ApiError::NoTurn(id))
-    }
-}
-
-/// What makes two requests the same but for their id.
-fn payload_hash(prompt: &str, target: Option<InstanceId>) -> String {
-    let mut hash = Sha256::new();
-    hash.update(target.map(|id| id.to_string()).unwrap_or_default().as_bytes());
-    hash.update([0]);
-    hash.update(prompt.as_bytes());
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(super) fn watch(submitted: Submitted) -> TurnWatchParts {
-    match submitted {
-        Submitted::Live(live) => TurnWatchParts::Live(live),
-        Submitted::Ended(turn) => TurnWatchParts::Ended(turn.id),
-    }
-}
-
-/// A submission as a stream needs it.
-pub(super) enum TurnWatchParts {
-    Live(Arc<LiveTurn>),
-    Ended(TurnId),
-}
-
-impl Context {
-    /// The events of a submission, from its beginning.
-    pub(super) async fn stream(&self, submitted: Submitted) -> Result<Response<TurnEvents>, Status> {
-        let live = match watch(submitted) {
-            TurnWatchParts::Live(live) => live,
-            TurnWatchParts::Ended(id) => self.live(id).await?,
+/// The fields of SendMessage and SubmitMessage.
+macro_rules! message {
+    ($handlers:expr, $request:expr, $check:expr) => {{
+        let id = $check.id("conversation_id", &$request.conversation_id);
+        let prompt = Prompt {
+            text: &$request.prompt,
+            request_id: &$request.request_id,
+            timeout: $request.timeout.as_ref(),
         };
-        Ok(Response::new(TurnEvents::new(live.id, live.watch(0, 0))))
-    }
-
-    /// Checks what every prompt has.
-    pub(super) fn check_prompt(
-        &self,
-        check: &mut Check,
-        prompt: &Prompt<'_>,
-    ) -> (Option<RequestId>, std::time::Duration) {
-        check.prompt(prompt.text, self.prompt_limit_bytes);
-        (check.request_id(prompt.request_id), check.timeout(prompt.timeout, self.turn_timeout))
-    }
+        $check.optional_prompt(&$request.prompt, $handlers.0.prompt_limit_bytes);
+        let (request_id, timeout) = $handlers.0.check_request(&mut $check, &prompt);
+        $check.template(&$request.template);
+        $check.text("output_schema", &$request.output_schema, 256 << 10);
+        if $request.prompt.is_empty() && $request.template.is_empty() {
+            $check.bad("prompt", "must not be empty");
+        }
+        let parameters = $check.parameters($request.parameters);
+        (id, move |conversation| Query {
+            output_schema: $request.output_schema,
+            template: $request.template,
+            parameters,
+            request_id,
+            timeout,
+            ..Query::prompt(conversation, $request.prompt)
+        })
+    }};
 }
 
 #[tonic::async_trait]
@@ -159,13 +64,39 @@ impl ConversationService for ConversationHandlers {
         check.text("system_prompt", &request.system_prompt, SYSTEM_PROMPT_BYTES);
         check.model(&request.model);
         check.labels(&request.labels);
+        check.module("source_module", &request.source_module);
+        check.module("target_module", &request.target_module);
+        let with_context = !request.source_module.is_empty() || request.context_overrides.is_some();
+        if request.target_module.is_empty() && with_context {
+            check.bad("target_module", "is required together with source_module and context_overrides");
+        }
+        if !request.target_module.is_empty() && !request.system_prompt.is_empty() {
+            check.bad(
+                "system_prompt",
+                "is not allowed together with target_module: the context of both is made of it",
+            );
+        }
+        let overrides = check.overrides(request.context_overrides);
         check.done()?;
-        let new = NewConversation {
-            id: ConversationId(Uuid::now_v7()),
-            title: request.title,
-            system_prompt: request.system_prompt,
-            model: Some(request.model).filter(|model| !model.is_empty()),
-            labels: request.labels.into_iter().collect(),
+        let model = Some(request.model).filter(|model| !model.is_empty());
+        let labels = request.labels.into_iter().collect();
+        let new = if request.target_module.is_empty() {
+            NewConversation {
+                id: ConversationId(Uuid::now_v7()),
+                title: request.title,
+                system_prompt: request.system_prompt,
+                model,
+                labels,
+                source_module: None,
+                target_module: None,
+                scene: None,
+            }
+        } else {
+            let (source, target) = (&request.source_module, &request.target_module);
+            let focus = Focus { prompt: "", capability: None };
+            let made = self.0.preparing().conversation_between(source, target, overrides, focus);
+            let (new, ..) = made.map_err(ApiError::from)?;
+            NewConversation { title: request.title, model: model.or(new.model), labels, ..new }
         };
         let made = self.0.store.create_conversation(new).await.map_err(ApiError::Store)?;
         Ok(Response::new(convert::conversation(&made, Shown::Alone)))
@@ -189,14 +120,26 @@ impl ConversationService for ConversationHandlers {
         let mut check = Check::default();
         let query = ConversationQuery {
             id_match: check.id_match(&request.id_match),
+            module: Some(request.module.clone()).filter(|module| !module.is_empty()),
             limit: check.page_size(request.page_size),
             token: Some(request.page_token).filter(|token| !token.is_empty()),
         };
+        check.module("module", &request.module);
         check.done()?;
         let page = self.0.store.conversations(query).await.map_err(ApiError::Store)?;
         let conversations = page.items.iter().map(|c| convert::conversation(c, Shown::InList)).collect();
         let next_page_token = page.next.unwrap_or_default();
         Ok(Response::new(v1::ListConversationsResponse { conversations, next_page_token }))
+    }
+
+    async fn upgrade_conversation(
+        &self,
+        request: Request<v1::UpgradeConversationRequest>,
+    ) -> Result<Response<v1::Conversation>, Status> {
+        let mut check = Check::default();
+        let id = check.id("id", &request.get_ref().id);
+        let upgraded = self.0.upgrade(check.need(id)?).await?;
+        Ok(Response::new(convert::conversation(&upgraded, Shown::Alone)))
     }
 
     async fn send_message(
@@ -205,15 +148,8 @@ impl ConversationService for ConversationHandlers {
     ) -> Result<Response<Self::SendMessageStream>, Status> {
         let request = request.into_inner();
         let mut check = Check::default();
-        let id = check.id("conversation_id", &request.conversation_id);
-        let prompt = Prompt {
-            text: &request.prompt,
-            request_id: &request.request_id,
-            timeout: request.timeout.as_ref(),
-        };
-        let (request_id, timeout) = self.0.check_prompt(&mut check, &prompt);
-        let id = check.need(id)?;
-        let submitted = self.0.submit(id, request.prompt, request_id, timeout, None).await?;
+        let (id, query) = message!(self, request, check);
+        let submitted = self.0.submit(query(check.need(id)?)).await?;
         self.0.stream(submitted).await
     }
 
@@ -223,18 +159,13 @@ impl ConversationService for ConversationHandlers {
     ) -> Result<Response<v1::Turn>, Status> {
         let request = request.into_inner();
         let mut check = Check::default();
-        let id = check.id("conversation_id", &request.conversation_id);
-        let prompt = Prompt {
-            text: &request.prompt,
-            request_id: &request.request_id,
-            timeout: request.timeout.as_ref(),
-        };
-        let (request_id, timeout) = self.0.check_prompt(&mut check, &prompt);
         if !request.instance_id.is_empty() {
             Context::check_instance(&mut check, "instance_id", &request.instance_id);
         }
+        let instance_id = request.instance_id.clone();
+        let (id, query) = message!(self, request, check);
         let id = check.need(id)?;
-        let target = match request.instance_id.as_str() {
+        let instance = match instance_id.as_str() {
             "" => None,
             instance => {
                 let view = self.0.find_instance(instance).await?;
@@ -247,7 +178,7 @@ impl ConversationService for ConversationHandlers {
                 Some(view.record.id)
             }
         };
-        let turn = match self.0.submit(id, request.prompt, request_id, timeout, target).await? {
+        let turn = match self.0.submit(Query { instance, ..query(id) }).await? {
             Submitted::Live(live) => self.0.turn(live.id).await?,
             Submitted::Ended(turn) => *turn,
         };
@@ -286,6 +217,7 @@ impl ConversationService for ConversationHandlers {
         let states = states(&request.states, &mut check);
         let query = TurnQuery {
             conversation_id,
+            module: Some(request.module.clone()).filter(|module| !module.is_empty()),
             states,
             since: check.time("since", request.since),
             id_match: check.id_match(&request.id_match),
@@ -293,6 +225,7 @@ impl ConversationService for ConversationHandlers {
             limit: check.page_size(request.page_size),
             token: Some(request.page_token).filter(|token| !token.is_empty()),
         };
+        check.module("module", &request.module);
         check.done()?;
         if let Some(id) = query.conversation_id {
             self.0.conversation(id).await?;

@@ -86,9 +86,15 @@ pub(super) fn turn(turn: &model::Turn, shown: Shown) -> v1::Turn {
     };
     let prompt = take("prompt", &turn.prompt);
     let (mut text, mut partial_text, mut failure) = (String::new(), String::new(), None);
+    let mut data_json = String::new();
     match &turn.state {
         TurnState::Queued | TurnState::Running { .. } => {}
-        TurnState::Completed { text: answer } => text = take("text", answer),
+        TurnState::Completed { text: answer, data_json: data } => {
+            text = take("text", answer);
+            if let Some(data) = data.as_deref().filter(|_| shown == Shown::Alone) {
+                data_json = take("data_json", data);
+            }
+        }
         TurnState::Failed { failure: why, partial_text: partial } => {
             partial_text = take("partial_text", partial);
             let message = cut(&why.message, shown.limit_bytes().min(16 << 10)).0;
@@ -100,7 +106,15 @@ pub(super) fn turn(turn: &model::Turn, shown: Shown) -> v1::Turn {
             failure = Some(v1::TurnFailure { reason: why.reason.as_str().to_owned(), message });
         }
     }
+    let asked = turn.asked.as_ref().filter(|_| shown == Shown::Alone);
+    let message = asked.map(|asked| take("message", &asked.message)).unwrap_or_default();
+    let data_is_whole = !truncated_fields.iter().any(|field| field == "data_json");
     v1::Turn {
+        data: serde_json::from_str(&data_json).ok().filter(|_| data_is_whole).map(value),
+        data_json,
+        message,
+        template: asked.map(|asked| asked.template.clone()).unwrap_or_default(),
+        capability: asked.map(|asked| asked.capability.clone()).unwrap_or_default(),
         id: turn.id.to_string(),
         conversation_id: turn.conversation_id.to_string(),
         state: turn_state(turn.state.kind()).into(),
@@ -123,7 +137,38 @@ pub(super) fn turn(turn: &model::Turn, shown: Shown) -> v1::Turn {
     }
 }
 
+/// JSON as a protobuf value; its numbers are doubles.
+fn value(json: serde_json::Value) -> prost_types::Value {
+    use prost_types::value::Kind;
+    use serde_json::Value;
+    let kind = match json {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(value) => Kind::BoolValue(value),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => Kind::StringValue(text),
+        Value::Array(items) => {
+            Kind::ListValue(prost_types::ListValue { values: items.into_iter().map(value).collect() })
+        }
+        Value::Object(map) => Kind::StructValue(prost_types::Struct {
+            fields: map.into_iter().map(|(name, item)| (name, value(item))).collect(),
+        }),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
+/// A module's version as people write it: `1.2.0`, or `1.2.0#2` for a later content of it.
+pub(super) fn module_version(module: &model::ModuleRef) -> String {
+    match module.revision {
+        0 | 1 => module.version.clone(),
+        revision => format!("{}#{revision}", module.version),
+    }
+}
+
 pub(super) fn conversation(conversation: &model::Conversation, shown: Shown) -> v1::Conversation {
+    let name = |module: &Option<model::ModuleRef>| {
+        module.as_ref().map(|module| module.name.clone()).unwrap_or_default()
+    };
+    let version = |module: &Option<model::ModuleRef>| module.as_ref().map(module_version).unwrap_or_default();
     let state = match conversation.state {
         ConversationState::Active => v1::ConversationState::Active,
     };
@@ -137,6 +182,11 @@ pub(super) fn conversation(conversation: &model::Conversation, shown: Shown) -> 
         labels: conversation.labels.clone().into_iter().collect(),
         create_time: Some(timestamp(conversation.create_time)),
         update_time: Some(timestamp(conversation.update_time)),
+        source_module: name(&conversation.source_module),
+        target_module: name(&conversation.target_module),
+        source_version: version(&conversation.source_module),
+        target_version: version(&conversation.target_module),
+        context_revision: conversation.scene_revision,
         system_prompt: cut(&conversation.system_prompt, shown.limit_bytes()).0,
         model: conversation.model.clone().unwrap_or_default(),
         last_sequence: conversation.last_sequence,

@@ -5,6 +5,18 @@ use tonic::{Request, Response, Status};
 
 use super::{Context, convert, status::ApiError};
 
+/// Most files shown, and the longest text of their problems, bytes.
+const BROKEN_FILES: usize = 100;
+const PROBLEMS_BYTES: usize = 4 << 10;
+
+fn broken_file(file: &crate::modules::BrokenFile) -> v1::BrokenFile {
+    v1::BrokenFile {
+        path: file.path.display().to_string(),
+        problems: convert::cut(&file.problems, PROBLEMS_BYTES).0,
+        kept: file.kept,
+    }
+}
+
 /// The handlers of `DiagnosticsService`.
 #[derive(Debug, Clone)]
 pub(crate) struct DiagnosticsHandlers(pub Context);
@@ -41,6 +53,8 @@ impl DiagnosticsService for DiagnosticsHandlers {
             store_schema_version: counts.schema_version,
             conversations: counts.conversations,
             turns: counts.turns,
+            modules: small(context.modules.registry().len()),
+            broken_files: context.modules.broken().iter().take(BROKEN_FILES).map(broken_file).collect(),
         }))
     }
 }

@@ -1,22 +1,24 @@
 //! `InstanceService`.
 
-use claude_comms_model::{
-    Conversation, ConversationId, ConversationState, IdMatch, InstanceId, InstanceState, Timestamp, Usage,
-};
+use claude_comms_model::{Conversation, ConversationId, IdMatch, InstanceId, InstanceState, Timestamp};
 use claude_comms_proto::v1::{self, instance_service_server::InstanceService};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
     Context,
-    conversation::Prompt,
     convert::{self, Shown},
     events::TurnEvents,
     page::page,
     status::ApiError,
-    validate::{Check, SYSTEM_PROMPT_BYTES, is_name, shortened},
+    submission::Prompt,
+    validate::{Check, SYSTEM_PROMPT_BYTES, shortened},
 };
-use crate::dispatcher::{InstanceView, NewInstance};
+use crate::{
+    dispatcher::{InstanceView, NewInstance},
+    name::is_name,
+    query::Query,
+};
 
 /// The handlers of `InstanceService`.
 #[derive(Debug, Clone)]
@@ -145,7 +147,10 @@ impl InstanceService for InstanceHandlers {
         check.done()?;
         let view = self.0.find_instance(&request.id).await?;
         let (target, conversation) = (Some(view.record.id), view.record.conversation_id);
-        let submitted = self.0.submit(conversation, request.prompt, request_id, timeout, target).await?;
+        // What is sent to an instance is sent as it is, whatever its conversation is made of.
+        let query =
+            Query { request_id, timeout, instance: target, ..Query::prompt(conversation, request.prompt) };
+        let submitted = self.0.submit(query).await?;
         self.0.stream(submitted).await
     }
 }
@@ -154,22 +159,9 @@ impl InstanceService for InstanceHandlers {
 fn fresh_conversation(name: &str, system_prompt: String, model: Option<String>) -> Conversation {
     let now = Timestamp::from(std::time::SystemTime::now());
     Conversation {
-        id: ConversationId(Uuid::now_v7()),
         title: name.to_owned(),
         system_prompt,
         model,
-        labels: std::collections::BTreeMap::new(),
-        state: ConversationState::Active,
-        epoch: 0,
-        owner: None,
-        running: None,
-        turn_count: 0,
-        usage: Usage::default(),
-        cost_usd: 0.0,
-        last_sequence: 0,
-        claude_session_id: None,
-        last_assistant_uuid: None,
-        create_time: now,
-        update_time: now,
+        ..Conversation::new(ConversationId(Uuid::now_v7()), now)
     }
 }

@@ -7,8 +7,11 @@ mod diagnostics;
 mod events;
 mod instance;
 mod limit;
+mod module;
+mod module_view;
 mod page;
 pub mod status;
+mod submission;
 mod validate;
 
 use std::{
@@ -18,11 +21,11 @@ use std::{
 
 use claude_comms_store::Store;
 
-use crate::{backend::Backend, dispatcher::Dispatcher, hub::EventHub};
+use crate::{backend::Backend, dispatcher::Dispatcher, hub::EventHub, modules::Modules};
 
 pub(crate) use self::{
     conversation::ConversationHandlers, diagnostics::DiagnosticsHandlers, instance::InstanceHandlers,
-    limit::LimitLayer,
+    limit::LimitLayer, module::ModuleHandlers,
 };
 
 /// What every handler works with.
@@ -32,6 +35,7 @@ pub(crate) struct Context {
     pub dispatcher: Dispatcher,
     pub backend: Backend,
     pub hub: EventHub,
+    pub modules: Modules,
     pub prompt_limit_bytes: usize,
     pub turn_timeout: Duration,
     pub max_queue: usize,

@@ -5,7 +5,13 @@ use claude_comms_store::StoreError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-use crate::{backend::chain, dispatcher::Refused, live::Detached};
+use crate::{
+    backend::chain,
+    dispatcher::Refused,
+    live::Detached,
+    modules::{Modules, RegisterError},
+    query::QueryError,
+};
 
 /// Domain of every `ErrorInfo` of this server.
 pub const DOMAIN: &str = "claude-comms";
@@ -27,6 +33,23 @@ pub enum ApiError {
     NoTurn(TurnId),
     /// The turn has ended and cannot be cancelled.
     TurnEnded(TurnId, &'static str),
+    /// There is no such module; what it might be.
+    NoModule {
+        /// The name.
+        name: String,
+        /// Near matches, in words.
+        hint: String,
+    },
+    /// The module has no such version.
+    NoModuleVersion(String, String),
+    /// The module was not registered.
+    NotRegistered(RegisterError),
+    /// The question cannot be asked.
+    Query(QueryError),
+    /// The conversation is not one with modules.
+    NoContext(ConversationId),
+    /// A turn of the conversation has not ended.
+    ConversationBusy(ConversationId),
     /// The dispatcher refused.
     Refused(Refused),
     /// The store failed.
@@ -47,6 +70,40 @@ pub enum ApiError {
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
+    }
+}
+
+impl From<RegisterError> for ApiError {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Fields(fields) => Self::BadFields(fields),
+            RegisterError::Store(error) => Self::Store(error),
+            error @ (RegisterError::Lower { .. }
+            | RegisterError::Changed(_)
+            | RegisterError::NotRegistered(..)) => Self::NotRegistered(error),
+        }
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Fields(fields) => Self::BadFields(fields),
+            QueryError::UnknownModule { name, hint } => Self::NoModule { name, hint },
+            QueryError::NoConversation(id) => Self::NoConversation(id),
+            QueryError::Store(error) => Self::Store(error),
+            error @ (QueryError::Unusable(_) | QueryError::Budget(_)) => Self::Query(error),
+        }
+    }
+}
+
+impl ApiError {
+    /// There is no module of that name, but perhaps near ones.
+    pub(crate) fn no_module(modules: &Modules, name: &str) -> Self {
+        let near = modules.registry().near(name, 3);
+        let hint =
+            if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) };
+        Self::NoModule { name: name.to_owned(), hint }
     }
 }
 
@@ -73,6 +130,34 @@ impl From<ApiError> for Status {
                 "TURN_ALREADY_ENDED",
                 format!("turn {id} has already ended as {state}"),
                 &[("turn_id", id.to_string()), ("state", state.to_owned())],
+            ),
+            ApiError::NoModule { name, hint } => status(
+                Code::NotFound,
+                "MODULE_NOT_FOUND",
+                format!("there is no module {name}{hint}"),
+                &[("id", name)],
+            ),
+            ApiError::NoModuleVersion(name, version) => status(
+                Code::NotFound,
+                "MODULE_VERSION_NOT_FOUND",
+                format!(
+                    "no version {version} of module {name} is kept; show-module {name} lists those that are"
+                ),
+                &[("id", name), ("version", version)],
+            ),
+            ApiError::NotRegistered(error) => of_registering(&error),
+            ApiError::Query(error) => of_query(&error),
+            ApiError::NoContext(id) => status(
+                Code::FailedPrecondition,
+                "CONVERSATION_WITHOUT_MODULES",
+                format!("conversation {id} is not one with modules: it has no context to make anew"),
+                &[("conversation_id", id.to_string())],
+            ),
+            ApiError::ConversationBusy(id) => status(
+                Code::FailedPrecondition,
+                "CONVERSATION_BUSY",
+                format!("a turn of conversation {id} has not ended; wait for it, or cancel it"),
+                &[("conversation_id", id.to_string())],
             ),
             ApiError::Refused(refused) => of_refused(refused),
             ApiError::Store(error) => of_store(&error),
@@ -153,12 +238,50 @@ fn of_refused(refused: Refused) -> Status {
     }
 }
 
+fn of_registering(error: &RegisterError) -> Status {
+    let text = error.to_string();
+    match error {
+        RegisterError::Lower { current, .. } => status(
+            Code::FailedPrecondition,
+            "MODULE_VERSION_LOWER",
+            text,
+            &[("name", current.name.clone()), ("version", current.version.clone())],
+        ),
+        RegisterError::Changed(current) => status(
+            Code::Aborted,
+            "MODULE_CHANGED",
+            text,
+            &[("name", current.name.clone()), ("digest", current.digest.clone())],
+        ),
+        RegisterError::NotRegistered(name, _) => {
+            status(Code::NotFound, "MODULE_NOT_REGISTERED", text, &[("id", name.clone())])
+        }
+        RegisterError::Fields(fields) => bad_fields(fields.clone()),
+        RegisterError::Store(error) => of_store(error),
+    }
+}
+
+fn of_query(error: &QueryError) -> Status {
+    let text = error.to_string();
+    match error {
+        QueryError::Unusable(_) => status(Code::FailedPrecondition, "CONTEXT_UNUSABLE", text, &[]),
+        QueryError::Budget(_) => status(Code::InvalidArgument, "TOKEN_BUDGET_TOO_SMALL", text, &[]),
+        QueryError::Fields(fields) => bad_fields(fields.clone()),
+        QueryError::UnknownModule { name, .. } => {
+            status(Code::NotFound, "MODULE_NOT_FOUND", text, &[("id", name.clone())])
+        }
+        QueryError::NoConversation(id) => absent("CONVERSATION_NOT_FOUND", "conversation", &id.to_string()),
+        QueryError::Store(error) => of_store(error),
+    }
+}
+
 fn of_store(error: &StoreError) -> Status {
     let text = chain(error);
     match error {
         StoreError::NotFound { what, id } => match *what {
             "conversation" => absent("CONVERSATION_NOT_FOUND", what, id),
             "turn" => absent("TURN_NOT_FOUND", what, id),
+            "module" => absent("MODULE_NOT_FOUND", what, id),
             _ => absent("NOT_FOUND", what, id),
         },
         StoreError::Fenced { .. } => status(Code::Aborted, "FENCED", text, &[]),

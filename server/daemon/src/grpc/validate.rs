@@ -2,9 +2,13 @@
 
 use std::{collections::HashMap, str::FromStr, time::Duration};
 
+use claude_comms_context::{Overrides, Scene};
 use claude_comms_model::{IdMatch, RequestId, Timestamp};
+use claude_comms_proto::v1::ContextOverrides;
+use serde_json::{Map, Value};
 
 use super::status::ApiError;
+use crate::name::is_name;
 
 /// Most items of a page, whatever was asked for: each has some 16 KiB at most, and a message must fit every client.
 const MOST_IN_PAGE: usize = 200;
@@ -55,6 +59,75 @@ impl Check {
         } else if text.contains('\0') {
             self.bad("prompt", "must not contain NUL characters");
         }
+    }
+
+    /// A prompt that may be empty: some templates need none.
+    pub(super) fn optional_prompt(&mut self, text: &str, limit_bytes: usize) {
+        if !text.is_empty() {
+            self.prompt(text, limit_bytes);
+        }
+    }
+
+    /// A module's or capability's name; empty is none.
+    pub(super) fn module(&mut self, field: &str, text: &str) {
+        self.name(field, text);
+    }
+
+    /// A module's name that must be there.
+    pub(super) fn needed_module(&mut self, field: &str, text: &str) {
+        if text.is_empty() {
+            self.bad(field, "is required; give the name of a module");
+        }
+        self.name(field, text);
+    }
+
+    /// A template's name, which may say its layer; empty is none.
+    pub(super) fn template(&mut self, text: &str) {
+        let name = text.strip_prefix("builtin/").or_else(|| text.strip_prefix("dirs/")).unwrap_or(text);
+        if !text.is_empty() && !is_name(name) {
+            self.bad("template", format!("must be the name of a template, not {}", shortened(text)));
+        }
+    }
+
+    /// A template's parameters.
+    pub(super) fn parameters(&mut self, given: Option<prost_types::Struct>) -> Map<String, Value> {
+        let mut taken = Map::new();
+        for (name, value) in given.into_iter().flat_map(|given| given.fields) {
+            match json_of(value, 0) {
+                Ok(value) => {
+                    taken.insert(name, value);
+                }
+                Err(problem) => self.bad(&format!("parameters.{}", shortened(&name)), problem),
+            }
+        }
+        taken
+    }
+
+    /// What is changed in a context.
+    pub(super) fn overrides(&mut self, given: Option<ContextOverrides>) -> Overrides {
+        let Some(given) = given else { return Overrides::default() };
+        let overrides = Overrides {
+            source_role: given.source_role,
+            target_role: given.target_role,
+            relationship: given.relationship,
+            instructions: given.instructions,
+            constraints: given.constraints,
+            glossary: given.glossary.into_iter().collect(),
+            omit_sections: given.omit_sections,
+            token_budget: given.token_budget,
+        };
+        let scene = Scene {
+            source: None,
+            target: None,
+            relationships: Vec::new(),
+            templates: Vec::new(),
+            overrides,
+            token_budget: 0,
+        };
+        for (field, problem) in scene.problems() {
+            self.bad(&format!("context_overrides.{field}"), problem);
+        }
+        scene.overrides
     }
 
     /// A text of at most so many bytes.
@@ -176,12 +249,37 @@ impl Check {
     }
 }
 
-/// `^[a-z][a-z0-9_-]{0,62}$`.
-pub(super) fn is_name(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_lowercase())
-        && text.len() <= 63
-        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+/// A protobuf value as JSON. Whole numbers come as whole numbers.
+fn json_of(value: prost_types::Value, depth: usize) -> Result<Value, &'static str> {
+    use prost_types::value::Kind;
+    if depth > 32 {
+        return Err("is nested more than 32 deep");
+    }
+    Ok(match value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(value)) => Value::Bool(value),
+        Some(Kind::StringValue(text)) => Value::String(text),
+        Some(Kind::NumberValue(number)) => number_of(number).ok_or("is not a finite number")?,
+        Some(Kind::ListValue(list)) => {
+            list.values.into_iter().map(|value| json_of(value, depth + 1)).collect::<Result<_, _>>()?
+        }
+        Some(Kind::StructValue(map)) => map
+            .fields
+            .into_iter()
+            .map(|(name, value)| Ok((name, json_of(value, depth + 1)?)))
+            .collect::<Result<Map<_, _>, &'static str>>()?
+            .into(),
+    })
+}
+
+fn number_of(number: f64) -> Option<Value> {
+    /// 2^53: up to here every whole number is a double of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() <= EXACT {
+        #[expect(clippy::cast_possible_truncation, reason = "checked the line before")]
+        return Some(Value::from(number as i64));
+    }
+    serde_json::Number::from_f64(number).map(Value::Number)
 }
 
 /// A value for a message, never the whole of a long one.

@@ -2,14 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use claude_comms_model::{Conversation, EventKind, Failure, FailureReason, Timestamp, Transition, Turn};
+use claude_comms_model::{
+    Conversation, EventKind, Failure, FailureReason, Timestamp, Transition, Turn, Usage,
+};
 use claude_comms_store::{Lease as Claim, StartTurn};
 use claude_comms_stream_json::turn::{TurnEnd, TurnUpdate};
 use claude_comms_supervisor::{ExitInfo, StartError, Stop};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{GivenBack, TurnTask, end::End, requested, reset_event, store_failed, take_up};
+use super::{Demand, GivenBack, TurnTask, end::End, requested, reset_event, store_failed, take_up};
 use crate::{
     backend::{NotReadyReason, Running, chain},
     dispatcher::{Lease, LeaseReport},
@@ -23,21 +25,25 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// A turn that holds an instance.
 pub(super) struct Drive<'a> {
-    task: &'a TurnTask,
-    turn: Turn,
+    pub(super) task: &'a TurnTask,
+    pub(super) turn: Turn,
     conversation: Conversation,
     lease: Lease,
     deadline: Instant,
     report: LeaseReport,
     first_token: Option<Timestamp>,
     output_began: bool,
-    /// The prompt's id in each attempt.
-    user_uuids: Vec<Uuid>,
+    /// The ids of what was sent, in each attempt.
+    pub(super) user_uuids: Vec<Uuid>,
+    /// What its answer must be.
+    pub(super) demand: Demand,
+    /// What answers cost that were not the last one.
+    pub(super) spent: (Usage, f64),
 }
 
 /// What an attempt came to.
-enum Attempt {
-    /// The backend ended the turn.
+pub(super) enum Attempt {
+    /// The backend ended the turn; the transition is what it comes to, where that is not for the backend to say.
     Ended(Box<TurnEnd>, Option<Transition>),
     /// It ends for another reason, its process is gone.
     Over(Transition),
@@ -65,10 +71,24 @@ impl<'a> Drive<'a> {
             first_token: None,
             output_began: false,
             user_uuids: Vec::new(),
+            demand: Demand::Nothing,
+            spent: (Usage::default(), 0.0),
         }
     }
 
     pub(super) async fn run(mut self, mut started: Option<(Uuid, Claim)>) -> GivenBack {
+        self.demand = match Demand::of(self.turn.asked.as_deref()) {
+            Ok(demand) => demand,
+            Err(words) => {
+                let failure = Failure::new(FailureReason::Internal, words);
+                let transition = Transition::Fail { failure, partial_text: String::new() };
+                let end = match started {
+                    Some((_, claim)) => End::cut(&self.turn, claim, transition, false, None),
+                    None => End::unstarted(self.turn.attempt, transition),
+                };
+                return self.over(end).await;
+            }
+        };
         loop {
             let (user_uuid, claim) = match started.take() {
                 Some(started) => started,
@@ -78,7 +98,9 @@ impl<'a> Drive<'a> {
                     Err(None) => return self.broken(),
                 },
             };
-            match self.attempt(user_uuid, claim).await {
+            let message = self.turn.message().to_owned();
+            let attempt = self.exchange(user_uuid, message, claim).await;
+            match self.judged(attempt, claim).await {
                 Attempt::Ended(end, instead) => {
                     // The last of the text is on its way before the disk is asked.
                     tokio::task::yield_now().await;
@@ -109,6 +131,12 @@ impl<'a> Drive<'a> {
 
     /// Makes sure of a process, and commits that the turn runs on it. Running is durable before the prompt is written.
     async fn start(&mut self) -> Result<(Uuid, Claim), Option<Box<End>>> {
+        let told = |running: &Running| running.scene_revision == self.conversation.scene_revision;
+        if self.lease.running.as_ref().is_some_and(|running| !told(running)) {
+            // Its context was made anew: a new process is told, and resumes the memory.
+            self.keep_transcript();
+            self.end_process(Stop::Graceful).await;
+        }
         if self.lease.running.is_none() {
             let running = self.start_process().await.map_err(Some)?;
             self.lease.process_started(&running).await;
@@ -171,14 +199,14 @@ impl<'a> Drive<'a> {
         Err(Box::new(End::unstarted(attempt, transition)))
     }
 
-    /// Gives the prompt to the process and follows the answer.
-    async fn attempt(&mut self, user_uuid: Uuid, claim: Claim) -> Attempt {
+    /// Gives a message to the process and follows the answer.
+    pub(super) async fn exchange(&mut self, user_uuid: Uuid, message: String, claim: Claim) -> Attempt {
         let process = match &self.lease.running {
             Some(running) => running.process.clone(),
             None => return Attempt::Broken,
         };
         self.user_uuids.push(user_uuid);
-        let mut updates = match process.send(user_uuid, self.turn.prompt.clone()).await {
+        let mut updates = match process.send(user_uuid, message).await {
             Ok(updates) => updates,
             Err(error) => {
                 tracing::info!(error = chain(&error), turn.id = %self.turn.id, "process took no prompt");
@@ -304,7 +332,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Ends what is left of the process and takes it off the lease.
-    async fn end_process(&mut self, how: Stop) -> Option<ExitInfo> {
+    pub(super) async fn end_process(&mut self, how: Stop) -> Option<ExitInfo> {
         let mut running = self.lease.running.take()?;
         let exit = running.process.stop(how).await;
         self.report.exit = Some(crate::dispatcher::exit_record(&exit));
@@ -337,12 +365,7 @@ impl<'a> Drive<'a> {
     }
 
     fn with_partial(&self, transition: Transition) -> Transition {
-        let partial_text = self.task.live.text();
-        match transition {
-            Transition::Fail { failure, .. } => Transition::Fail { failure, partial_text },
-            Transition::Cancel { failure, .. } => Transition::Cancel { failure, partial_text },
-            other => other,
-        }
+        transition.with_partial(self.task.live.text())
     }
 
     fn keep_transcript(&mut self) {
@@ -356,13 +379,14 @@ impl<'a> Drive<'a> {
         self.task.backend.remembers(self.conversation.id, &self.user_uuids)
     }
 
-    fn record_failed(&self, error: &claude_comms_store::StoreError) -> Option<Box<End>> {
+    pub(super) fn record_failed(&self, error: &claude_comms_store::StoreError) -> Option<Box<End>> {
         tracing::error!(error = chain(error), turn.id = %self.turn.id, "turn could not be recorded");
         self.task.live.detach(store_failed(error));
         None
     }
 
     async fn over(mut self, end: End) -> GivenBack {
+        let end = end.plus(self.spent);
         self.report.turn = Some((end.usage(), end.cost_usd()));
         self.task.finish(end).await;
         Some((self.lease, self.report))

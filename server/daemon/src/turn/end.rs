@@ -49,8 +49,8 @@ impl End {
         Self { lease: Some(claim), first_token_time, in_context, ..Self::unstarted(turn.attempt, transition) }
     }
 
-    /// A turn that the backend ended; `instead`: somebody had asked for its end. An answer that was already complete is
-    /// an answer all the same.
+    /// A turn that the backend ended; `instead`: what it comes to, where the backend has not the last word (its answer was
+    /// judged, or somebody had asked for its end).
     pub(super) fn answered(
         turn: &Turn,
         claim: Claim,
@@ -59,15 +59,10 @@ impl End {
         first_token_time: Option<Timestamp>,
         streamed: impl FnOnce() -> String,
     ) -> Self {
-        let usage = Usage {
-            input_tokens: end.usage.input_tokens,
-            output_tokens: end.usage.output_tokens,
-            cache_creation_input_tokens: end.usage.cache_creation_input_tokens,
-            cache_read_input_tokens: end.usage.cache_read_input_tokens,
-        };
+        let usage = usage_of(&end);
         let transition = match (end.outcome, instead) {
-            (Outcome::Answer { text }, _) => Transition::Complete { text },
             (_, Some(instead)) => instead,
+            (Outcome::Answer { text }, None) => Transition::Complete { text, data_json: None },
             (Outcome::Failed { reason, message, .. }, None) => Transition::Fail {
                 failure: Failure::new(reason_of(reason), message),
                 partial_text: streamed(),
@@ -93,6 +88,13 @@ impl End {
         }
     }
 
+    /// With what earlier answers of the same turn cost.
+    pub(super) fn plus(mut self, (usage, cost_usd): (Usage, f64)) -> Self {
+        self.usage += usage;
+        self.cost_usd += cost_usd;
+        self
+    }
+
     pub(super) fn usage(&self) -> Usage {
         self.usage
     }
@@ -114,6 +116,16 @@ impl End {
             session_id: self.session_id,
             last_assistant_uuid: self.last_assistant_uuid,
         }
+    }
+}
+
+/// What the backend counted for one answer.
+pub(super) fn usage_of(end: &TurnEnd) -> Usage {
+    Usage {
+        input_tokens: end.usage.input_tokens,
+        output_tokens: end.usage.output_tokens,
+        cache_creation_input_tokens: end.usage.cache_creation_input_tokens,
+        cache_read_input_tokens: end.usage.cache_read_input_tokens,
     }
 }
 

@@ -1,8 +1,12 @@
 //! One turn, from its acceptance to its one terminal record. Each turn is a task of its own; it drives an instance only
 //! while it holds its lease. Commit first, tell second.
 
+mod answer;
 mod drive;
 mod end;
+mod repair;
+
+pub(crate) use answer::{Demand, Verdict};
 
 use std::{sync::Arc, time::Duration};
 
@@ -156,18 +160,25 @@ impl TurnTask {
         let start = lease.as_ref().and_then(|lease| {
             let running = lease.running.as_ref()?;
             // A lost memory must be told before the turn starts: that takes the long way.
-            running.session_reset.is_none().then_some(StartTurn {
+            // So must a process that was told an older context be replaced first.
+            let ready =
+                running.session_reset.is_none() && running.scene_revision == new.conversation.scene_revision;
+            ready.then_some(StartTurn {
                 instance_id: lease.instance_id,
                 session_id: running.session_id,
                 user_uuid,
             })
         });
+        let asked = new.asked.clone();
         let accept = AcceptTurn {
             turn_id: self.id,
             conversation_id: new.conversation.id,
+            new_conversation: new.new_conversation,
             request_id: new.request_id,
+            scope: new.scope,
             payload_hash: new.payload_hash,
             prompt: new.prompt,
+            asked: new.asked,
             timeout_micros: u64::try_from(new.timeout.as_micros()).unwrap_or(u64::MAX),
             target_instance: new.target,
             start,
@@ -177,7 +188,7 @@ impl TurnTask {
                 self.live.publish(accepted.events);
                 let started = accepted.lease.map(|claim| (user_uuid, claim));
                 let _ = reply.send(Ok(Submitted::Live(Arc::clone(&self.live))));
-                Ok((accepted.turn, new.conversation, lease, started))
+                Ok((Turn { asked, ..accepted.turn }, new.conversation, lease, started))
             }
             Ok(AcceptOutcome::Same(turn)) => {
                 let known = match self.hub.get(turn.id) {

@@ -21,7 +21,7 @@ use super::{
     store::Opened,
     transcripts::Transcripts,
 };
-use crate::{NewConversation, Store, StoreError};
+use crate::{NewConversation, RegisterModule, Store, StoreError};
 
 const WELL: u8 = 0;
 const SYNC_FAILS: u8 = 1;
@@ -68,9 +68,9 @@ fn store_on(switch: &Arc<AtomicU8>) -> (RedbStore, tempfile::TempDir) {
     let database = Builder::new().create_with_backend(disk).unwrap();
     schema::found(&database, ServerId(Uuid::now_v7())).unwrap();
     let options = Options::default();
-    let scene = prepare(&database, &options, &transcripts).unwrap();
+    let state = prepare(&database, &options, &transcripts).unwrap();
     let file = dir.path().join("none");
-    let parts = Parts { file, opened: Opened { database, _directory: directory }, transcripts, scene };
+    let parts = Parts { file, opened: Opened { database, _directory: directory }, transcripts, state };
     (RedbStore::start(parts, &options).unwrap(), dir)
 }
 
@@ -81,6 +81,9 @@ fn new_conversation() -> NewConversation {
         system_prompt: String::new(),
         model: None,
         labels: BTreeMap::new(),
+        source_module: None,
+        target_module: None,
+        scene: None,
     }
 }
 
@@ -95,6 +98,19 @@ async fn unknown_then_refused(fault: u8) {
     assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
     switch.store(WELL, Ordering::SeqCst);
     let outcome = store.create_conversation(new_conversation()).await;
+    assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+    let module = RegisterModule {
+        name: "billing".to_owned(),
+        version: "1.0.0".to_owned(),
+        descriptor: "{}".to_owned(),
+        digest: String::new(),
+        path: String::new(),
+        force: false,
+        must_exist: false,
+        expected_digest: None,
+    };
+    // The first use of its tables.
+    let outcome = store.register_module(module).await;
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
     let outcome = store.delete_conversation(first.id).await;
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");

@@ -35,7 +35,7 @@ pub(crate) fn put(tables: &mut Tables<'_>, mut instance: Instance) -> Result<(),
 /// The record of the instance that ran a turn last, with the turn counted. Those that nobody pinned have none.
 pub(crate) fn counted(tables: &Tables<'_>, turn: &Turn, ended: Timestamp) -> Result<Option<Instance>, Fault> {
     let Some(id) = turn.instance_id else { return Ok(None) };
-    let Some(mut instance) = tables.instance(tables.scene.server.id, id)? else { return Ok(None) };
+    let Some(mut instance) = tables.instance(tables.state.server.id, id)? else { return Ok(None) };
     instance.turn_count = instance.turn_count.saturating_add(1);
     instance.usage += turn.usage;
     instance.cost_usd = rows::sum(instance.cost_usd, turn.cost_usd);

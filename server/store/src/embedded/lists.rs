@@ -19,19 +19,31 @@ pub(crate) fn conversations(
     let end = before.map_or(Bound::Unbounded, Bound::Excluded);
     let table = snapshot.open_table(schema::CONVERSATIONS)?;
     let system_prompts = snapshot.open_table(schema::SYSTEM_PROMPTS)?;
+    let ids: Ids<'_> = match &query.module {
+        Some(module) => {
+            let rows = snapshot
+                .open_table(schema::MODULE_CONVERSATIONS)?
+                .range(within(module.as_str(), (Bound::Unbounded, end)))?;
+            Box::new(rows.rev().map(|row| Ok(row?.0.value().1)))
+        }
+        None => {
+            let rows = table.range::<u128>((Bound::Unbounded, end))?;
+            Box::new(rows.rev().map(|row| Ok(row?.0.value())))
+        }
+    };
     let mut page = Filling::new(query.limit);
-    for row in table.range::<u128>((Bound::Unbounded, end))?.rev() {
-        let (key, value) = row?;
-        let id = Uuid::from_u128(key.value());
-        if query.id_match.as_ref().is_some_and(|part| !part.matches(id)) {
+    for id in ids {
+        let id = id?;
+        if query.id_match.as_ref().is_some_and(|part| !part.matches(Uuid::from_u128(id))) {
             continue;
         }
         if page.is_full() {
             return Ok(page.and_more(&list));
         }
-        let mut conversation = rows::decode("conversation", value.value())?;
+        let Some(row) = table.get(id)? else { continue };
+        let mut conversation = rows::decode("conversation", row.value())?;
         prompts::complete_conversation(&mut conversation, &system_prompts)?;
-        page.push(key.value(), conversation);
+        page.push(id, conversation);
     }
     Ok(page.last())
 }
@@ -85,31 +97,55 @@ fn ids<'t>(
     let unfinished_only = !query.states.is_empty()
         && query.states.iter().all(|state| matches!(state, TurnStateKind::Queued | TurnStateKind::Running));
     if unfinished_only {
+        let of_module = snapshot.open_table(schema::MODULE_TURNS)?;
         let mut ids = Vec::new();
         for row in snapshot.open_table(schema::UNFINISHED)?.iter()? {
             let (key, value) = row?;
             let (id, of) = (key.value().1, value.value().1);
-            if conversation.is_none_or(|conversation| conversation == of)
-                && std::ops::RangeBounds::contains(&from_here, &id)
+            if conversation.is_some_and(|conversation| conversation != of)
+                || !std::ops::RangeBounds::contains(&from_here, &id)
             {
-                ids.push(id);
+                continue;
             }
+            if let Some(module) = &query.module
+                && of_module.get((module.as_str(), id))?.is_none()
+            {
+                continue;
+            }
+            ids.push(id);
         }
         ids.sort_unstable();
         return Ok(in_order(ids.into_iter().map(Ok), query));
     }
     if let Some(conversation) = conversation {
-        let low = from_here.0.map(|id| (conversation, id));
-        let high = from_here.1.map(|id| (conversation, id));
-        let range = (
-            if low == Bound::Unbounded { Bound::Included((conversation, u128::MIN)) } else { low },
-            if high == Bound::Unbounded { Bound::Included((conversation, u128::MAX)) } else { high },
-        );
-        let rows = snapshot.open_table(schema::CONVERSATION_TURNS)?.range(range)?;
+        if let Some(module) = &query.module
+            && snapshot
+                .open_table(schema::MODULE_CONVERSATIONS)?
+                .get((module.as_str(), conversation))?
+                .is_none()
+        {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let rows = snapshot.open_table(schema::CONVERSATION_TURNS)?.range(within(conversation, from_here))?;
+        return Ok(in_order(rows.map(|row| Ok(row?.0.value().1)), query));
+    }
+    if let Some(module) = &query.module {
+        let rows = snapshot.open_table(schema::MODULE_TURNS)?.range(within(module.as_str(), from_here))?;
         return Ok(in_order(rows.map(|row| Ok(row?.0.value().1)), query));
     }
     let rows = turns.range::<u128>(from_here)?;
     Ok(in_order(rows.map(|row| Ok(row?.0.value())), query))
+}
+
+type Bounds<K> = (Bound<K>, Bound<K>);
+
+/// A range of ids as the keys of an index that begin with what they hang on.
+fn within<P: Copy>(parent: P, ids: Bounds<u128>) -> Bounds<(P, u128)> {
+    let bound = |id: Bound<u128>, last| match id {
+        Bound::Unbounded => Bound::Included((parent, last)),
+        other => other.map(|id| (parent, id)),
+    };
+    (bound(ids.0, u128::MIN), bound(ids.1, u128::MAX))
 }
 
 fn in_order<'t>(

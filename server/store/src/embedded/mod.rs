@@ -9,8 +9,12 @@ mod conversations;
 mod directory;
 #[cfg(test)]
 mod faults;
+mod indexes;
 mod instances;
+mod lazy;
 mod lists;
+mod module_rows;
+mod modules;
 mod open;
 mod overlay;
 mod page_token;

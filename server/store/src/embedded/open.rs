@@ -18,7 +18,7 @@ use super::{
     probe::{self, Found, probe},
     reading, schema,
     store::Opened,
-    tables::Scene,
+    tables::WriterState,
     transcripts::Transcripts,
 };
 use crate::{OpenError, ServerIdentity};
@@ -53,7 +53,7 @@ impl Default for Options {
 pub(crate) struct Parts {
     pub(crate) opened: Opened,
     pub(crate) transcripts: Transcripts,
-    pub(crate) scene: Scene,
+    pub(crate) state: WriterState,
     /// The database's file.
     pub(crate) file: PathBuf,
 }
@@ -79,8 +79,8 @@ pub(crate) fn open(data_dir: &Path, options: &Options) -> Result<Parts, OpenErro
         .map_err(|error| probe::refused(&path, error))?;
     let transcripts =
         Transcripts::open(folder.clone()).map_err(|source| OpenError::Unusable { path: folder, source })?;
-    let scene = prepare(&database, options, &transcripts).map_err(|error| probe::refused(&path, error))?;
-    Ok(Parts { opened: Opened { database, _directory: directory }, transcripts, scene, file: path })
+    let state = prepare(&database, options, &transcripts).map_err(|error| probe::refused(&path, error))?;
+    Ok(Parts { opened: Opened { database, _directory: directory }, transcripts, state, file: path })
 }
 
 /// Makes a new store under another name and gives it its own when it is whole.
@@ -127,7 +127,7 @@ pub(crate) fn prepare(
     database: &Database,
     options: &Options,
     transcripts: &Transcripts,
-) -> Result<Scene, redb::Error> {
+) -> Result<WriterState, redb::Error> {
     if schema::migrate(database, schema::MIGRATIONS)? {
         tracing::info!(schema.version = schema::VERSION, "store migrated");
     }
@@ -143,5 +143,5 @@ pub(crate) fn prepare(
         Ok(count) => tracing::info!(count, "transcripts of deleted conversations removed"),
         Err(error) => tracing::warn!(%error, "transcripts of deleted conversations could not be removed"),
     }
-    Ok(Scene { server: ServerIdentity { id, incarnation }, clock: options.clock, next_place })
+    Ok(WriterState { server: ServerIdentity { id, incarnation }, clock: options.clock, next_place })
 }

@@ -12,12 +12,14 @@ pub(crate) struct List(String);
 
 impl List {
     pub(crate) fn of_conversations(query: &ConversationQuery) -> Self {
-        Self(format!("conversations {:?}", query.id_match))
+        let ConversationQuery { id_match, module, limit: _, token: _ } = query;
+        Self(format!("conversations {id_match:?} {module:?}"))
     }
 
     pub(crate) fn of_turns(query: &TurnQuery) -> Self {
-        let TurnQuery { conversation_id, states, since, id_match, newest_first, limit: _, token: _ } = query;
-        Self(format!("turns {conversation_id:?} {states:?} {since:?} {id_match:?} {newest_first}"))
+        let TurnQuery { conversation_id, module, states, since, id_match, newest_first, limit: _, token: _ } =
+            query;
+        Self(format!("turns {conversation_id:?} {module:?} {states:?} {since:?} {id_match:?} {newest_first}"))
     }
 
     /// The token that goes on after an item.

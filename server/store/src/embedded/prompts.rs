@@ -13,12 +13,17 @@ pub(crate) fn is_apart(turn: &Turn) -> bool {
     turn.prompt.len() > INLINE_BYTES
 }
 
+/// Whether the prompt of a turn that was just read may have one.
+pub(crate) fn may_be_apart(turn: &Turn) -> bool {
+    turn.prompt.is_empty()
+}
+
 /// Puts a turn's prompt back.
 pub(crate) fn complete_turn(
     turn: &mut Turn,
     prompts: &impl ReadableTable<u128, &'static str>,
 ) -> Result<(), StorageError> {
-    if turn.prompt.is_empty()
+    if may_be_apart(turn)
         && let Some(prompt) = prompts.get(turn.id.0.as_u128())?
     {
         prompt.value().clone_into(&mut turn.prompt);

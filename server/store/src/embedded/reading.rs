@@ -11,7 +11,7 @@ use super::{
     rows::{self, EventRow},
     schema,
 };
-use crate::{Counts, StoreError};
+use crate::{Counts, RequestScope, StoreError};
 
 /// Why a read failed.
 #[derive(Debug)]
@@ -58,21 +58,41 @@ pub(crate) fn conversation(
     Ok(Some(conversation))
 }
 
-pub(crate) fn turn(snapshot: &ReadTransaction, id: TurnId) -> Result<Option<Turn>, Trouble> {
+/// A scene's text.
+pub(crate) fn scene(snapshot: &ReadTransaction, digest: &str) -> Result<Option<String>, Trouble> {
+    let row = snapshot.open_table(schema::SCENES)?.get(digest)?;
+    Ok(row.map(|json| json.value().to_owned()))
+}
+
+/// A turn's row, without the texts that it does not hold itself.
+fn bare_turn(snapshot: &ReadTransaction, id: TurnId) -> Result<Option<Turn>, Trouble> {
     let Some(row) = snapshot.open_table(schema::TURNS)?.get(id.0.as_u128())? else { return Ok(None) };
-    let mut turn = rows::decode_turn(id.0.as_u128(), row.value())?;
-    prompts::complete_turn(&mut turn, &snapshot.open_table(schema::PROMPTS)?)?;
+    Ok(Some(rows::decode_turn(id.0.as_u128(), row.value())?))
+}
+
+/// A turn with all its texts.
+pub(crate) fn turn(snapshot: &ReadTransaction, id: TurnId) -> Result<Option<Turn>, Trouble> {
+    let Some(mut turn) = bare_turn(snapshot, id)? else { return Ok(None) };
+    if prompts::may_be_apart(&turn) {
+        prompts::complete_turn(&mut turn, &snapshot.open_table(schema::PROMPTS)?)?;
+    }
+    let asked = snapshot.open_table(schema::ASKED)?.get(id.0.as_u128())?;
+    turn.asked = asked.map(|row| rows::decode("asked row", row.value())).transpose()?;
     Ok(Some(turn))
 }
 
 /// The turn that a request made.
 pub(crate) fn turn_of_request(
     snapshot: &ReadTransaction,
-    conversation: ConversationId,
+    scope: RequestScope,
     request: RequestId,
 ) -> Result<Option<Turn>, Trouble> {
-    let key = (conversation.0.as_u128(), request.0.as_u128());
-    let Some(id) = snapshot.open_table(schema::REQUESTS)?.get(key)?.map(|id| id.value()) else {
+    let (table, scope) = match scope {
+        RequestScope::Conversation(id) => (schema::REQUESTS, id.0.as_u128()),
+        RequestScope::Pair(pair) => (schema::PAIR_REQUESTS, pair),
+    };
+    let key = (scope, request.0.as_u128());
+    let Some(id) = snapshot.open_table(table)?.get(key)?.map(|id| id.value()) else {
         return Ok(None);
     };
     let id = TurnId(Uuid::from_u128(id));
@@ -83,7 +103,7 @@ pub(crate) fn turn_of_request(
 /// A turn's events: those of its span of the conversation that are about it.
 pub(crate) fn turn_events(snapshot: &ReadTransaction, id: TurnId, after: u64) -> Result<Vec<Event>, Trouble> {
     let missing = || StoreError::NotFound { what: "turn", id: id.to_string() };
-    let turn = turn(snapshot, id)?.ok_or_else(missing)?;
+    let turn = bare_turn(snapshot, id)?.ok_or_else(missing)?;
     let first = turn.first_sequence.max(after.saturating_add(1));
     let mut events = events_between(snapshot, turn.conversation_id, first, turn.last_sequence, usize::MAX)?;
     events.retain(|event| event.turn_id == id);
@@ -135,15 +155,12 @@ pub(crate) fn unfinished(snapshot: &ReadTransaction, server: ServerId) -> Result
         let id = key.value().1;
         queue.insert((value.value().0, id), id);
     }
-    let (table, prompts) = (snapshot.open_table(schema::TURNS)?, snapshot.open_table(schema::PROMPTS)?);
-    let mut turns = Vec::with_capacity(queue.len());
-    for id in queue.into_values() {
-        let missing = || StoreError::Corrupt(format!("turn {} of the queue is gone", Uuid::from_u128(id)));
-        let mut turn = rows::decode_turn(id, table.get(id)?.ok_or_else(missing)?.value())?;
-        prompts::complete_turn(&mut turn, &prompts)?;
-        turns.push(turn);
-    }
-    Ok(turns)
+    let missing = |id| StoreError::Corrupt(format!("turn {id} of the queue is gone"));
+    queue
+        .into_values()
+        .map(|id| TurnId(Uuid::from_u128(id)))
+        .map(|id| Ok(turn(snapshot, id)?.ok_or_else(|| missing(id))?))
+        .collect()
 }
 
 /// The place after the last one in use.
@@ -169,6 +186,7 @@ pub(crate) fn counts(snapshot: &ReadTransaction) -> Result<Counts, Trouble> {
     Ok(Counts {
         conversations: snapshot.open_table(schema::CONVERSATIONS)?.len()?,
         turns: snapshot.open_table(schema::TURNS)?.len()?,
+        modules: snapshot.open_table(schema::MODULE_HEADS)?.len()?,
         schema_version: schema::VERSION,
     })
 }

@@ -28,6 +28,28 @@ pub(crate) const REQUESTS: TableDefinition<'_, (u128, u128), u128> = TableDefini
 /// (Server, turn) -> (place in the queue, conversation): the turns that have not ended.
 pub(crate) const UNFINISHED: TableDefinition<'_, (u128, u128), (i64, u128)> =
     TableDefinition::new("unfinished");
+/// Turn -> what was made of its prompt and is demanded of its answer, if anything. Written once, when it is accepted.
+pub(crate) const ASKED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("asked");
+/// (Pair of modules, request) -> turn: requests that are unique within such a pair. They are in [`REQUESTS`] too.
+pub(crate) const PAIR_REQUESTS: TableDefinition<'_, (u128, u128), u128> =
+    TableDefinition::new("pair_requests");
+/// Turn -> its key in [`PAIR_REQUESTS`], if it has one: to find that row when the turn goes.
+pub(crate) const PAIRED_TURNS: TableDefinition<'_, u128, (u128, u128)> = TableDefinition::new("paired_turns");
+/// Digest -> scene. Conversations share them, and none is removed with a conversation: there are as many as there were
+/// combinations of module versions that talked.
+pub(crate) const SCENES: TableDefinition<'_, &str, &str> = TableDefinition::new("scenes");
+/// (Module, conversation): the conversations with a module as source or target, in the order of their ids.
+pub(crate) const MODULE_CONVERSATIONS: TableDefinition<'_, (&str, u128), ()> =
+    TableDefinition::new("module_conversations");
+/// (Module, turn): the turns of those conversations, in the order of their ids.
+pub(crate) const MODULE_TURNS: TableDefinition<'_, (&str, u128), ()> = TableDefinition::new("module_turns");
+/// (Module, number) -> record without its descriptor. Stays when the module is unregistered.
+pub(crate) const MODULES: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("modules");
+/// (Module, number) -> descriptor: large, and looking for a version needs none.
+pub(crate) const MODULE_DESCRIPTORS: TableDefinition<'_, (&str, u64), &str> =
+    TableDefinition::new("module_descriptors");
+/// Registered module -> number of its current revision.
+pub(crate) const MODULE_HEADS: TableDefinition<'_, &str, u64> = TableDefinition::new("module_heads");
 /// (Server, instance) -> record.
 pub(crate) const INSTANCES: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("instances");
 
@@ -46,16 +68,18 @@ pub(crate) const MIGRATIONS: &[Migration] = &[create_tables];
 #[expect(clippy::cast_possible_truncation, reason = "a handful of versions")]
 pub(crate) const VERSION: u32 = MIGRATIONS.len() as u32;
 
+/// Opens all tables but [`META`]: making them where the transaction writes, else failing where one is not there.
+macro_rules! open_all {
+    ($transaction:expr) => {
+        open_all!($transaction; CONVERSATIONS, TURNS, SYSTEM_PROMPTS, PROMPTS, ASKED, CONVERSATION_TURNS, EVENTS, REQUESTS,
+            PAIR_REQUESTS, PAIRED_TURNS, UNFINISHED, INSTANCES, SCENES, MODULE_CONVERSATIONS, MODULE_TURNS, MODULES,
+            MODULE_DESCRIPTORS, MODULE_HEADS)
+    };
+    ($transaction:expr; $($table:ident),*) => { $($transaction.open_table($table)?;)* };
+}
+
 fn create_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-    transaction.open_table(CONVERSATIONS)?;
-    transaction.open_table(TURNS)?;
-    transaction.open_table(CONVERSATION_TURNS)?;
-    transaction.open_table(EVENTS)?;
-    transaction.open_table(REQUESTS)?;
-    transaction.open_table(UNFINISHED)?;
-    transaction.open_table(INSTANCES)?;
-    transaction.open_table(SYSTEM_PROMPTS)?;
-    transaction.open_table(PROMPTS)?;
+    open_all!(transaction);
     Ok(())
 }
 
@@ -83,15 +107,7 @@ pub(crate) fn version(transaction: &ReadTransaction) -> Result<Option<u32>, redb
 
 /// Refuses a file of this version whose tables are not the ones above.
 pub(crate) fn check_tables(transaction: &ReadTransaction) -> Result<(), redb::Error> {
-    transaction.open_table(CONVERSATIONS)?;
-    transaction.open_table(TURNS)?;
-    transaction.open_table(CONVERSATION_TURNS)?;
-    transaction.open_table(EVENTS)?;
-    transaction.open_table(REQUESTS)?;
-    transaction.open_table(UNFINISHED)?;
-    transaction.open_table(INSTANCES)?;
-    transaction.open_table(SYSTEM_PROMPTS)?;
-    transaction.open_table(PROMPTS)?;
+    open_all!(transaction);
     let meta = transaction.open_table(META)?;
     server_id(&meta)?;
     number::<u64>(&meta, INCARNATION)?;

@@ -9,15 +9,16 @@ use std::{
 
 use async_trait::async_trait;
 use claude_comms_model::{
-    Conversation, ConversationId, Event, EventKind, Instance, Page, RequestId, Turn, TurnId,
+    Conversation, ConversationId, Event, EventKind, Instance, ModuleRecord, Page, RequestId, Turn, TurnId,
 };
 use redb::{Database, ReadTransaction, ReadableDatabase};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::{
     conversations,
     directory::DataDirectory,
-    instances, lists,
+    instances, lists, modules,
     open::{self, Options, Parts},
     reading::{self, Trouble},
     tables::{Fault, Tables},
@@ -27,7 +28,8 @@ use super::{
 };
 use crate::{
     AcceptOutcome, AcceptTurn, ConversationQuery, Counts, FinishTurn, Finished, Lease, NewConversation,
-    OpenError, ServerIdentity, StartTurn, Started, Store, StoreError, TurnQuery,
+    OpenError, RegisterModule, RegisterOutcome, RequestScope, ServerIdentity, StartTurn, Started, Store,
+    StoreError, TurnQuery, UpgradeConversation,
 };
 
 /// A store in one file of a data directory, for one server at a time.
@@ -70,7 +72,7 @@ impl RedbStore {
 
     /// Starts the writer of an open database.
     pub(crate) fn start(parts: Parts, options: &Options) -> std::io::Result<Self> {
-        let server = parts.scene.server;
+        let server = parts.state.server;
         let shared = Arc::new(Shared {
             opened: RwLock::new(Some(parts.opened)),
             transcripts: parts.transcripts,
@@ -80,7 +82,7 @@ impl RedbStore {
         let (sender, operations) = mpsc::channel(max_batch);
         let task = WriterTask {
             shared: Arc::clone(&shared),
-            scene: parts.scene,
+            state: parts.state,
             max_batch,
             quick_repair_from_bytes: options.quick_repair_from_bytes,
             file: parts.file,
@@ -202,6 +204,14 @@ impl Store for RedbStore {
         Ok(deleted)
     }
 
+    async fn upgrade_conversation(&self, upgrade: UpgradeConversation) -> Result<Conversation, StoreError> {
+        self.write(|tables| conversations::upgrade(tables, upgrade)).await
+    }
+
+    async fn scene(&self, digest: String) -> Result<Option<String>, StoreError> {
+        self.point(|snapshot| reading::scene(snapshot, &digest))
+    }
+
     async fn accept_turn(&self, accept: AcceptTurn) -> Result<AcceptOutcome, StoreError> {
         self.write(|tables| turns::accept(tables, accept)).await
     }
@@ -230,6 +240,16 @@ impl Store for RedbStore {
         self.write(move |tables| turns::requeue(tables, lease, turn_id, attempt, kind)).await
     }
 
+    async fn repair_turn(
+        &self,
+        lease: Lease,
+        turn_id: TurnId,
+        attempt: u32,
+        user_uuid: Uuid,
+    ) -> Result<(Turn, Event), StoreError> {
+        self.write(move |tables| turns::repair(tables, lease, turn_id, attempt, user_uuid)).await
+    }
+
     async fn finish_turn(&self, finish: FinishTurn) -> Result<Finished, StoreError> {
         self.write(|tables| turns::finish(tables, finish)).await
     }
@@ -240,10 +260,10 @@ impl Store for RedbStore {
 
     async fn turn_of_request(
         &self,
-        conversation: ConversationId,
+        scope: RequestScope,
         request_id: RequestId,
     ) -> Result<Option<Turn>, StoreError> {
-        self.point(|snapshot| reading::turn_of_request(snapshot, conversation, request_id))
+        self.point(|snapshot| reading::turn_of_request(snapshot, scope, request_id))
     }
 
     async fn turns(&self, query: TurnQuery) -> Result<Page<Turn>, StoreError> {
@@ -270,6 +290,22 @@ impl Store for RedbStore {
     async fn instances(&self) -> Result<Vec<Instance>, StoreError> {
         let server = self.server.id;
         self.scan(move |snapshot| reading::instances(snapshot, server)).await
+    }
+
+    async fn register_module(&self, module: RegisterModule) -> Result<RegisterOutcome, StoreError> {
+        self.write(|tables| modules::register(tables, module)).await
+    }
+
+    async fn unregister_module(&self, name: String) -> Result<Option<ModuleRecord>, StoreError> {
+        self.write(move |tables| modules::unregister(tables, &name)).await
+    }
+
+    async fn modules(&self) -> Result<Vec<ModuleRecord>, StoreError> {
+        self.scan(modules::current).await
+    }
+
+    async fn module_revisions(&self, name: String) -> Result<Vec<ModuleRecord>, StoreError> {
+        self.scan(move |snapshot| modules::revisions(snapshot, &name)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

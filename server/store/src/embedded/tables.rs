@@ -1,18 +1,18 @@
 //! The open tables of one write transaction, in terms of records. Decides nothing.
 
 use claude_comms_model::{
-    Conversation, ConversationId, Event, IllegalTransition, Instance, InstanceId, RequestId, ServerId,
-    Timestamp, Turn, TurnId,
+    Conversation, ConversationId, Event, IllegalTransition, Instance, InstanceId, ServerId, Timestamp, Turn,
+    TurnId,
 };
-use redb::{ReadableTable, StorageError, Table, WriteTransaction};
-use uuid::Uuid;
+use redb::{ReadableTable, StorageError, WriteTransaction};
 
 use super::{
+    lazy::Lazy,
     prompts,
     rows::{self, EventRow},
     schema,
 };
-use crate::{ServerIdentity, StoreError};
+use crate::{Scene, ServerIdentity, StoreError};
 
 /// Why an operation of a batch did not happen.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl<T> OrBroken<T> for Result<T, StorageError> {
 
 /// What the writer knows besides the tables.
 #[derive(Debug)]
-pub(crate) struct Scene {
+pub(crate) struct WriterState {
     /// Who this server is.
     pub(crate) server: ServerIdentity,
     /// The store's clock.
@@ -58,54 +58,72 @@ pub(crate) struct Scene {
     pub(crate) next_place: i64,
 }
 
-/// The tables of a write transaction.
+/// The tables of a write transaction, each open from its first use on.
 pub(crate) struct Tables<'t> {
-    pub(crate) scene: &'t mut Scene,
-    conversations: Table<'t, u128, &'static [u8]>,
-    turns: Table<'t, u128, &'static [u8]>,
-    system_prompts: Table<'t, u128, &'static str>,
-    prompts: Table<'t, u128, &'static str>,
-    conversation_turns: Table<'t, (u128, u128), ()>,
-    events: Table<'t, (u128, u64), &'static [u8]>,
-    requests: Table<'t, (u128, u128), u128>,
-    unfinished: Table<'t, (u128, u128), (i64, u128)>,
-    instances: Table<'t, (u128, u128), &'static [u8]>,
-    buffer: &'t mut Vec<u8>,
+    pub(crate) state: &'t mut WriterState,
+    conversations: Lazy<'t, u128, &'static [u8]>,
+    turns: Lazy<'t, u128, &'static [u8]>,
+    system_prompts: Lazy<'t, u128, &'static str>,
+    prompts: Lazy<'t, u128, &'static str>,
+    asked: Lazy<'t, u128, &'static [u8]>,
+    scenes: Lazy<'t, &'static str, &'static str>,
+    pub(super) conversation_turns: Lazy<'t, (u128, u128), ()>,
+    events: Lazy<'t, (u128, u64), &'static [u8]>,
+    pub(super) requests: Lazy<'t, (u128, u128), u128>,
+    pub(super) pair_requests: Lazy<'t, (u128, u128), u128>,
+    pub(super) paired_turns: Lazy<'t, u128, (u128, u128)>,
+    unfinished: Lazy<'t, (u128, u128), (i64, u128)>,
+    instances: Lazy<'t, (u128, u128), &'static [u8]>,
+    pub(super) module_conversations: Lazy<'t, (&'static str, u128), ()>,
+    pub(super) module_turns: Lazy<'t, (&'static str, u128), ()>,
+    pub(super) modules: Lazy<'t, (&'static str, u64), &'static [u8]>,
+    pub(super) module_descriptors: Lazy<'t, (&'static str, u64), &'static str>,
+    pub(super) module_heads: Lazy<'t, &'static str, u64>,
+    pub(super) buffer: &'t mut Vec<u8>,
     /// Whether anything was written, that is: whether there is something to commit.
     pub(crate) wrote: bool,
 }
 
 impl<'t> Tables<'t> {
-    /// Opens them all.
-    pub(crate) fn open(
+    /// Those of a transaction, none open yet.
+    pub(crate) fn new(
         transaction: &'t WriteTransaction,
-        scene: &'t mut Scene,
+        state: &'t mut WriterState,
         buffer: &'t mut Vec<u8>,
-    ) -> Result<Self, redb::Error> {
-        Ok(Self {
-            scene,
-            conversations: transaction.open_table(schema::CONVERSATIONS)?,
-            turns: transaction.open_table(schema::TURNS)?,
-            system_prompts: transaction.open_table(schema::SYSTEM_PROMPTS)?,
-            prompts: transaction.open_table(schema::PROMPTS)?,
-            conversation_turns: transaction.open_table(schema::CONVERSATION_TURNS)?,
-            events: transaction.open_table(schema::EVENTS)?,
-            requests: transaction.open_table(schema::REQUESTS)?,
-            unfinished: transaction.open_table(schema::UNFINISHED)?,
-            instances: transaction.open_table(schema::INSTANCES)?,
+    ) -> Self {
+        Self {
+            state,
+            conversations: Lazy::new(transaction, schema::CONVERSATIONS),
+            turns: Lazy::new(transaction, schema::TURNS),
+            system_prompts: Lazy::new(transaction, schema::SYSTEM_PROMPTS),
+            prompts: Lazy::new(transaction, schema::PROMPTS),
+            asked: Lazy::new(transaction, schema::ASKED),
+            scenes: Lazy::new(transaction, schema::SCENES),
+            conversation_turns: Lazy::new(transaction, schema::CONVERSATION_TURNS),
+            events: Lazy::new(transaction, schema::EVENTS),
+            requests: Lazy::new(transaction, schema::REQUESTS),
+            pair_requests: Lazy::new(transaction, schema::PAIR_REQUESTS),
+            paired_turns: Lazy::new(transaction, schema::PAIRED_TURNS),
+            unfinished: Lazy::new(transaction, schema::UNFINISHED),
+            instances: Lazy::new(transaction, schema::INSTANCES),
+            module_conversations: Lazy::new(transaction, schema::MODULE_CONVERSATIONS),
+            module_turns: Lazy::new(transaction, schema::MODULE_TURNS),
+            modules: Lazy::new(transaction, schema::MODULES),
+            module_descriptors: Lazy::new(transaction, schema::MODULE_DESCRIPTORS),
+            module_heads: Lazy::new(transaction, schema::MODULE_HEADS),
             buffer,
             wrote: false,
-        })
+        }
     }
 
     /// The time by the store's clock.
     pub(crate) fn now(&self) -> Timestamp {
-        (self.scene.clock)()
+        (self.state.clock)()
     }
 
     /// The conversation without its system prompt, which no write needs.
     pub(crate) fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, Fault> {
-        let row = self.conversations.get(id.0.as_u128()).or_broken()?;
+        let row = self.conversations.read()?.get(id.0.as_u128()).or_broken()?;
         Ok(row.map(|row| rows::decode("conversation", row.value())).transpose()?)
     }
 
@@ -115,11 +133,26 @@ impl<'t> Tables<'t> {
         Ok(self.conversation(id)?.ok_or_else(missing)?)
     }
 
-    /// Writes a conversation's system prompt, for good.
+    /// Writes a conversation's system prompt.
     pub(crate) fn put_system_prompt(&mut self, id: ConversationId, prompt: &str) -> Result<(), Fault> {
         self.wrote = true;
-        if !prompt.is_empty() {
-            self.system_prompts.insert(id.0.as_u128(), prompt).or_broken()?;
+        self.system_prompts.write()?.insert(id.0.as_u128(), prompt).or_broken()?;
+        Ok(())
+    }
+
+    /// Takes a conversation's system prompt away.
+    pub(crate) fn remove_system_prompt(&mut self, id: ConversationId) -> Result<(), Fault> {
+        self.wrote = true;
+        self.system_prompts.write()?.remove(id.0.as_u128()).or_broken()?;
+        Ok(())
+    }
+
+    /// Keeps a scene, unless it is there.
+    pub(crate) fn put_scene(&mut self, scene: &Scene) -> Result<(), Fault> {
+        let digest = scene.digest.as_str();
+        if self.scenes.read()?.get(digest).or_broken()?.is_none() {
+            self.wrote = true;
+            self.scenes.write()?.insert(digest, scene.json.as_str()).or_broken()?;
         }
         Ok(())
     }
@@ -129,15 +162,28 @@ impl<'t> Tables<'t> {
         debug_assert!(conversation.system_prompt.is_empty(), "it has a row of its own");
         self.wrote = true;
         rows::encode(conversation, self.buffer);
-        self.conversations.insert(conversation.id.0.as_u128(), self.buffer.as_slice()).or_broken()?;
+        self.conversations
+            .write()?
+            .insert(conversation.id.0.as_u128(), self.buffer.as_slice())
+            .or_broken()?;
         Ok(())
     }
 
+    /// Whether there is such a turn.
+    pub(crate) fn has_turn(&self, id: TurnId) -> Result<bool, Fault> {
+        Ok(self.turns.read()?.get(id.0.as_u128()).or_broken()?.is_some())
+    }
+
+    /// The turn with all its texts.
     pub(crate) fn turn(&self, id: TurnId) -> Result<Option<Turn>, Fault> {
-        let row = self.turns.get(id.0.as_u128()).or_broken()?;
+        let row = self.turns.read()?.get(id.0.as_u128()).or_broken()?;
         let mut turn = row.map(|row| rows::decode_turn(id.0.as_u128(), row.value())).transpose()?;
         if let Some(turn) = &mut turn {
-            prompts::complete_turn(turn, &self.prompts).or_broken()?;
+            if prompts::may_be_apart(turn) {
+                prompts::complete_turn(turn, self.prompts.read()?).or_broken()?;
+            }
+            let asked = self.asked.read()?.get(id.0.as_u128()).or_broken()?;
+            turn.asked = asked.map(|row| rows::decode("asked row", row.value())).transpose()?;
         }
         Ok(turn)
     }
@@ -148,6 +194,7 @@ impl<'t> Tables<'t> {
         Ok(self.turn(id)?.ok_or_else(missing)?)
     }
 
+    /// Writes a turn's row; of its texts those that it holds itself.
     pub(crate) fn put_turn(&mut self, turn: &mut Turn) -> Result<(), Fault> {
         self.wrote = true;
         if prompts::is_apart(turn) {
@@ -157,29 +204,24 @@ impl<'t> Tables<'t> {
         } else {
             rows::encode(turn, self.buffer);
         }
-        self.turns.insert(turn.id.0.as_u128(), self.buffer.as_slice()).or_broken()?;
+        self.turns.write()?.insert(turn.id.0.as_u128(), self.buffer.as_slice()).or_broken()?;
         Ok(())
     }
 
-    /// Enters a new turn: it, its prompt, and its place under its conversation and its request.
+    /// Enters a new turn: it, its texts, and its place under its conversation. Its other indexes are in
+    /// [`super::indexes`].
     pub(crate) fn put_new_turn(&mut self, turn: &mut Turn) -> Result<(), Fault> {
         self.put_turn(turn)?;
         let (conversation, id) = (turn.conversation_id.0.as_u128(), turn.id.0.as_u128());
         if prompts::is_apart(turn) {
-            self.prompts.insert(id, turn.prompt.as_str()).or_broken()?;
+            self.prompts.write()?.insert(id, turn.prompt.as_str()).or_broken()?;
         }
-        self.conversation_turns.insert((conversation, id), ()).or_broken()?;
-        self.requests.insert((conversation, turn.request_id.0.as_u128()), id).or_broken()?;
+        if let Some(asked) = &turn.asked {
+            rows::encode(asked, self.buffer);
+            self.asked.write()?.insert(id, self.buffer.as_slice()).or_broken()?;
+        }
+        self.conversation_turns.write()?.insert((conversation, id), ()).or_broken()?;
         Ok(())
-    }
-
-    pub(crate) fn turn_of_request(
-        &self,
-        conversation: ConversationId,
-        request: RequestId,
-    ) -> Result<Option<TurnId>, Fault> {
-        let row = self.requests.get((conversation.0.as_u128(), request.0.as_u128())).or_broken()?;
-        Ok(row.map(|id| TurnId(Uuid::from_u128(id.value()))))
     }
 
     pub(crate) fn put_event(&mut self, event: &Event) -> Result<(), Fault> {
@@ -187,14 +229,14 @@ impl<'t> Tables<'t> {
         let row = EventRow { turn: event.turn_id, time: event.time, kind: event.kind.clone() };
         rows::encode(&row, self.buffer);
         let key = (event.conversation_id.0.as_u128(), event.sequence);
-        self.events.insert(key, self.buffer.as_slice()).or_broken()?;
+        self.events.write()?.insert(key, self.buffer.as_slice()).or_broken()?;
         Ok(())
     }
 
     /// Puts a new turn at the end of the queue.
     pub(crate) fn enqueue(&mut self, turn: &Turn) -> Result<(), Fault> {
-        let place = self.scene.next_place;
-        self.scene.next_place += 1;
+        let place = self.state.next_place;
+        self.state.next_place += 1;
         self.place(turn, place)
     }
 
@@ -215,21 +257,21 @@ impl<'t> Tables<'t> {
     fn place(&mut self, turn: &Turn, place: i64) -> Result<(), Fault> {
         self.wrote = true;
         let key = (turn.server_id.0.as_u128(), turn.id.0.as_u128());
-        self.unfinished.insert(key, (place, turn.conversation_id.0.as_u128())).or_broken()?;
+        self.unfinished.write()?.insert(key, (place, turn.conversation_id.0.as_u128())).or_broken()?;
         Ok(())
     }
 
     /// Takes an ended turn out of the queue.
     pub(crate) fn dequeue(&mut self, turn: &Turn) -> Result<(), Fault> {
         self.wrote = true;
-        self.unfinished.remove((turn.server_id.0.as_u128(), turn.id.0.as_u128())).or_broken()?;
+        self.unfinished.write()?.remove((turn.server_id.0.as_u128(), turn.id.0.as_u128())).or_broken()?;
         Ok(())
     }
 
     /// Turns of a conversation that have not ended, with their places.
     pub(crate) fn places(&self, conversation: ConversationId) -> Result<Vec<(u128, i64)>, Fault> {
         let mut places = Vec::new();
-        for row in self.unfinished.iter().or_broken()? {
+        for row in self.unfinished.read()?.iter().or_broken()? {
             let (key, value) = row.or_broken()?;
             let (place, of) = value.value();
             if of == conversation.0.as_u128() {
@@ -239,25 +281,27 @@ impl<'t> Tables<'t> {
         Ok(places)
     }
 
-    /// Removes a conversation and all that hangs on it.
-    pub(crate) fn remove_conversation(&mut self, id: ConversationId) -> Result<(), Fault> {
+    /// Removes a conversation and all that hangs on it. Its scene stays: others may share it.
+    pub(crate) fn remove_conversation(&mut self, conversation: &Conversation) -> Result<(), Fault> {
         self.wrote = true;
-        let id = id.0.as_u128();
+        self.unlist_conversation(conversation)?;
+        let id = conversation.id.0.as_u128();
         let all = (id, u128::MIN)..=(id, u128::MAX);
-        for row in self.conversation_turns.extract_from_if(all.clone(), |_, ()| true).or_broken()? {
-            let (key, _) = row.or_broken()?;
-            self.turns.remove(key.value().1).or_broken()?;
-            self.prompts.remove(key.value().1).or_broken()?;
+        let (turns, prompts, asked) = (self.turns.write()?, self.prompts.write()?, self.asked.write()?);
+        for row in self.conversation_turns.write()?.extract_from_if(all, |_, ()| true).or_broken()? {
+            let turn = row.or_broken()?.0.value().1;
+            turns.remove(turn).or_broken()?;
+            prompts.remove(turn).or_broken()?;
+            asked.remove(turn).or_broken()?;
         }
-        self.requests.retain_in(all, |_, _| false).or_broken()?;
-        self.events.retain_in((id, u64::MIN)..=(id, u64::MAX), |_, _| false).or_broken()?;
-        self.system_prompts.remove(id).or_broken()?;
-        self.conversations.remove(id).or_broken()?;
+        self.events.write()?.retain_in((id, u64::MIN)..=(id, u64::MAX), |_, _| false).or_broken()?;
+        self.system_prompts.write()?.remove(id).or_broken()?;
+        self.conversations.write()?.remove(id).or_broken()?;
         Ok(())
     }
 
     pub(crate) fn instance(&self, server: ServerId, id: InstanceId) -> Result<Option<Instance>, Fault> {
-        let row = self.instances.get((server.0.as_u128(), id.0.as_u128())).or_broken()?;
+        let row = self.instances.read()?.get((server.0.as_u128(), id.0.as_u128())).or_broken()?;
         Ok(row.map(|row| rows::decode("instance", row.value())).transpose()?)
     }
 
@@ -265,7 +309,7 @@ impl<'t> Tables<'t> {
     pub(crate) fn instances(&self, server: ServerId) -> Result<Vec<Instance>, Fault> {
         let server = server.0.as_u128();
         let mut instances = Vec::new();
-        for row in self.instances.range((server, u128::MIN)..=(server, u128::MAX)).or_broken()? {
+        for row in self.instances.read()?.range((server, u128::MIN)..=(server, u128::MAX)).or_broken()? {
             instances.push(rows::decode("instance", row.or_broken()?.1.value())?);
         }
         Ok(instances)
@@ -275,13 +319,16 @@ impl<'t> Tables<'t> {
         self.wrote = true;
         rows::encode(instance, self.buffer);
         let key = (instance.server_id.0.as_u128(), instance.id.0.as_u128());
-        self.instances.insert(key, self.buffer.as_slice()).or_broken()?;
+        self.instances.write()?.insert(key, self.buffer.as_slice()).or_broken()?;
         Ok(())
     }
 
     pub(crate) fn remove_instance(&mut self, instance: &Instance) -> Result<(), Fault> {
         self.wrote = true;
-        self.instances.remove((instance.server_id.0.as_u128(), instance.id.0.as_u128())).or_broken()?;
+        self.instances
+            .write()?
+            .remove((instance.server_id.0.as_u128(), instance.id.0.as_u128()))
+            .or_broken()?;
         Ok(())
     }
 }

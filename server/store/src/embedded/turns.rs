@@ -1,12 +1,13 @@
-//! A turn's writes: accept, start, append, requeue, finish. Each checks first and writes last.
+//! A turn's writes: accept, start, append, requeue, repair, finish. Each checks first and writes last.
 
 use claude_comms_model::{
-    ClaudeRefs, Conversation, Event, EventKind, Timestamp, Transition, Turn, TurnId, TurnState,
+    ClaudeRefs, Conversation, Event, EventKind, ResetReason, Timestamp, Transition, Turn, TurnId, TurnState,
     TurnStateKind, Usage,
 };
+use uuid::Uuid;
 
 use super::{
-    instances, rows,
+    conversations, instances, rows,
     tables::{Fault, Tables},
 };
 use crate::{
@@ -14,9 +15,8 @@ use crate::{
     StoreError,
 };
 
-pub(crate) fn accept(tables: &mut Tables<'_>, accept: AcceptTurn) -> Result<AcceptOutcome, Fault> {
-    let mut conversation = tables.known_conversation(accept.conversation_id)?;
-    if let Some(id) = tables.turn_of_request(accept.conversation_id, accept.request_id)? {
+pub(crate) fn accept(tables: &mut Tables<'_>, mut accept: AcceptTurn) -> Result<AcceptOutcome, Fault> {
+    if let Some(id) = tables.turn_of_request(accept.scope, accept.conversation_id, accept.request_id)? {
         let turn =
             tables.turn(id)?.ok_or_else(|| StoreError::Corrupt(format!("turn {id} of a request is gone")))?;
         return Ok(if turn.payload_hash == accept.payload_hash {
@@ -25,38 +25,58 @@ pub(crate) fn accept(tables: &mut Tables<'_>, accept: AcceptTurn) -> Result<Acce
             AcceptOutcome::OtherPayload(id)
         });
     }
-    if tables.turn(accept.turn_id)?.is_some() {
+    let now = tables.now();
+    let mut making = match accept.new_conversation.take() {
+        Some(new) if new.id != accept.conversation_id => {
+            return Err(
+                StoreError::Conflict(format!("turn {} is of another conversation", accept.turn_id)).into()
+            );
+        }
+        Some(new) => Some(conversations::prepare(tables, *new, now)?),
+        None => None,
+    };
+    let mut known = None;
+    let conversation = match &mut making {
+        Some(making) => &mut making.conversation,
+        None => known.insert(tables.known_conversation(accept.conversation_id)?),
+    };
+    if tables.has_turn(accept.turn_id)? {
         return Err(StoreError::Conflict(format!("there is a turn {} already", accept.turn_id)).into());
     }
 
-    let now = tables.now();
-    let server = tables.scene.server;
-    let start = accept.start;
+    let server = tables.state.server;
+    let (start, scope) = (accept.start, accept.scope);
     let mut turn = queued(accept, server, now);
     let request_id = turn.request_id;
-    let mut events = vec![event(&mut conversation, &mut turn, now, EventKind::Accepted { request_id })];
+    let mut events = vec![event(conversation, &mut turn, now, EventKind::Accepted { request_id })];
     turn.first_sequence = turn.last_sequence;
     conversation.turn_count = conversation.turn_count.saturating_add(1);
     conversation.update_time = now;
     let mut lease = None;
     if let Some(start) = start {
-        let (started, claim) = begin(&mut conversation, &mut turn, start, server, now)?;
+        let (started, claim) = begin(conversation, &mut turn, start, server, now)?;
         events.push(started);
         lease = Some(claim);
     }
     tables.put_new_turn(&mut turn)?;
+    tables.put_request(scope, &turn)?;
+    tables.list_turn(conversation, &turn)?;
     tables.enqueue(&turn)?;
     for event in &events {
         tables.put_event(event)?;
     }
-    tables.put_conversation(&conversation)?;
+    match (making, known) {
+        (Some(making), _) => drop(conversations::make(tables, making)?),
+        (None, Some(conversation)) => tables.put_conversation(&conversation)?,
+        (None, None) => {}
+    }
     Ok(AcceptOutcome::Accepted(Box::new(Accepted { turn, events, lease })))
 }
 
 pub(crate) fn start(tables: &mut Tables<'_>, id: TurnId, start: StartTurn) -> Result<Started, Fault> {
     let mut turn = open_turn(tables, id)?;
     let mut conversation = tables.known_conversation(turn.conversation_id)?;
-    let (now, server) = (tables.now(), tables.scene.server);
+    let (now, server) = (tables.now(), tables.state.server);
     let (event, lease) = begin(&mut conversation, &mut turn, start, server, now)?;
     write(tables, &conversation, &mut turn, std::slice::from_ref(&event))?;
     Ok(Started { turn, event, lease })
@@ -69,11 +89,7 @@ pub(crate) fn append(
     attempt: u32,
     kinds: Vec<EventKind>,
 ) -> Result<Vec<Event>, Fault> {
-    let mut turn = open_turn(tables, id)?;
-    let mut conversation = leased(tables, &turn, lease, attempt)?;
-    if turn.state.kind() != TurnStateKind::Running {
-        return Err(StoreError::Conflict(format!("turn {id} is {}", turn.state.kind().as_str())).into());
-    }
+    let (mut turn, mut conversation) = running(tables, lease, id, attempt)?;
     no_end(&kinds)?;
     if kinds.is_empty() {
         return Ok(Vec::new());
@@ -101,6 +117,22 @@ pub(crate) fn requeue(
     let event = event(&mut conversation, &mut turn, now, kind);
     write(tables, &conversation, &mut turn, std::slice::from_ref(&event))?;
     tables.enqueue_first(&turn)?;
+    Ok((turn, event))
+}
+
+pub(crate) fn repair(
+    tables: &mut Tables<'_>,
+    lease: Lease,
+    id: TurnId,
+    attempt: u32,
+    user_uuid: Uuid,
+) -> Result<(Turn, Event), Fault> {
+    let (mut turn, mut conversation) = running(tables, lease, id, attempt)?;
+    turn.claude.repair_uuid = Some(user_uuid);
+    let now = tables.now();
+    let kind = EventKind::TextReset { reason: ResetReason::Repair };
+    let event = event(&mut conversation, &mut turn, now, kind);
+    write(tables, &conversation, &mut turn, std::slice::from_ref(&event))?;
     Ok((turn, event))
 }
 
@@ -156,6 +188,7 @@ fn queued(accept: AcceptTurn, server: ServerIdentity, now: Timestamp) -> Turn {
         request_id: accept.request_id,
         payload_hash: accept.payload_hash,
         prompt: accept.prompt,
+        asked: accept.asked,
         state: TurnState::Queued,
         attempt: 0,
         epoch: 0,
@@ -177,7 +210,8 @@ fn queued(accept: AcceptTurn, server: ServerIdentity, now: Timestamp) -> Turn {
     }
 }
 
-/// QUEUED to RUNNING on the records, unless another turn of the conversation runs. A new owner or incarnation of it fences off who held the conversation before.
+/// QUEUED to RUNNING on the records, unless another turn of the conversation runs. A new owner or incarnation of it
+/// fences off who held the conversation before.
 fn begin(
     conversation: &mut Conversation,
     turn: &mut Turn,
@@ -204,6 +238,7 @@ fn begin(
     turn.instance_id = Some(start.instance_id);
     turn.claude.session_id = Some(start.session_id);
     turn.claude.user_uuid = Some(start.user_uuid);
+    turn.claude.repair_uuid = None;
     turn.start_time = Some(now);
     turn.first_token_time = None;
     let kind = EventKind::Started { instance_id: start.instance_id, attempt: turn.attempt };
@@ -246,6 +281,21 @@ fn open_turn(tables: &Tables<'_>, id: TurnId) -> Result<Turn, Fault> {
     Ok(turn)
 }
 
+/// A turn that runs and its conversation, if the lease on it and the attempt are the current ones.
+fn running(
+    tables: &Tables<'_>,
+    lease: Lease,
+    id: TurnId,
+    attempt: u32,
+) -> Result<(Turn, Conversation), Fault> {
+    let turn = open_turn(tables, id)?;
+    let conversation = leased(tables, &turn, lease, attempt)?;
+    if turn.state.kind() != TurnStateKind::Running {
+        return Err(StoreError::Conflict(format!("turn {id} is {}", turn.state.kind().as_str())).into());
+    }
+    Ok((turn, conversation))
+}
+
 /// The conversation of a turn, if the lease on it and the attempt are the current ones.
 fn leased(tables: &Tables<'_>, turn: &Turn, lease: Lease, attempt: u32) -> Result<Conversation, Fault> {
     if lease.conversation_id != turn.conversation_id {
@@ -262,7 +312,7 @@ fn leased(tables: &Tables<'_>, turn: &Turn, lease: Lease, attempt: u32) -> Resul
 /// server. Other servers' running turns are theirs to end.
 fn unleased(tables: &Tables<'_>, turn: &Turn, attempt: u32) -> Result<Conversation, Fault> {
     let conversation = tables.known_conversation(turn.conversation_id)?;
-    let server = tables.scene.server;
+    let server = tables.state.server;
     let held = turn.state.kind() == TurnStateKind::Running
         && (turn.server_id != server.id || turn.incarnation >= server.incarnation);
     if held || attempt != turn.attempt {

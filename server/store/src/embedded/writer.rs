@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     store::Shared,
-    tables::{Fault, Scene, Tables},
+    tables::{Fault, Tables, WriterState},
 };
 use crate::StoreError;
 
@@ -90,7 +90,7 @@ pub(crate) struct WriterTask {
     /// Holds the database.
     pub(crate) shared: Arc<Shared>,
     /// What the operations see.
-    pub(crate) scene: Scene,
+    pub(crate) state: WriterState,
     /// Most operations of one transaction.
     pub(crate) max_batch: usize,
     /// See [`super::Options::quick_repair_from_bytes`].
@@ -135,13 +135,11 @@ impl WriterTask {
         };
         let length = std::fs::metadata(&self.file).map_or(0, |metadata| metadata.len());
         transaction.set_quick_repair(length >= self.quick_repair_from_bytes);
-        let wrote = Tables::open(&transaction, &mut self.scene, buffer).and_then(|mut tables| {
-            for operation in batch.iter_mut() {
-                operation.run(&mut tables)?;
-            }
-            Ok(tables.wrote)
-        });
-        match wrote {
+        let mut tables = Tables::new(&transaction, &mut self.state, buffer);
+        let done = batch.iter_mut().try_for_each(|operation| operation.run(&mut tables));
+        let wrote = tables.wrote;
+        drop(tables);
+        match done.map(|()| wrote) {
             Ok(true) => match transaction.commit() {
                 Ok(()) => Fate::Durable,
                 Err(error) => Fate::Unknown(error.to_string()),

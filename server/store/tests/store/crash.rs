@@ -17,6 +17,7 @@ use claude_comms_store::{
 };
 
 use crate::{
+    crash_queries::{self, Modules, Queries},
     process::{self, Other, tell},
     support::*,
 };
@@ -30,6 +31,8 @@ struct Ledger {
     /// Somebody began to delete them.
     doomed: BTreeSet<ConversationId>,
     deleted: BTreeSet<ConversationId>,
+    queries: Queries,
+    modules: Modules,
 }
 
 impl Ledger {
@@ -42,6 +45,15 @@ impl Ledger {
                 self.turns.insert(turn.parse().unwrap(), entry);
             }
             ["finished", turn] => self.turns.get_mut(&turn.parse().unwrap()).unwrap().2 = true,
+            ["querying", conversation, request] => {
+                self.queries.insert(conversation.parse().unwrap(), (request.parse().unwrap(), false));
+            }
+            ["queried", conversation] => {
+                self.queries.get_mut(&conversation.parse().unwrap()).unwrap().1 = true
+            }
+            ["module", name, number, version] => {
+                self.modules.insert(name.to_owned(), (number.parse().unwrap(), version.to_owned()));
+            }
             ["deleting", id] => drop(self.doomed.insert(id.parse().unwrap())),
             ["deleted", id] => drop(self.deleted.insert(id.parse().unwrap())),
             _ => panic!("told {line}"),
@@ -59,6 +71,10 @@ fn work(directory: &Path, options: Options) {
         for _ in 0..8 {
             producers.spawn(produce(Arc::clone(&store)));
         }
+        for _ in 0..2 {
+            producers.spawn(crash_queries::ask(Arc::clone(&store)));
+        }
+        producers.spawn(crash_queries::register(Arc::clone(&store)));
         producers.join_all().await;
     });
 }
@@ -135,7 +151,7 @@ async fn check(store: &dyn Store, ledger: &Ledger) {
         }
         let turn = turn.unwrap_or_else(|| panic!("turn {id} is lost"));
         if *finished {
-            assert_eq!(turn.state, TurnState::Completed { text: format!("answer to {id}") });
+            assert_eq!(turn.state, TurnState::Completed { text: format!("answer to {id}"), data_json: None });
         }
         let repeat = AcceptTurn { request_id: *request_id, ..request(*conversation) };
         assert_eq!(store.accept_turn(repeat).await.unwrap(), AcceptOutcome::Same(Box::new(turn)));
@@ -182,10 +198,13 @@ fn survives(test: &str, options: &Options, kills: &[usize]) {
         }
         let store = RedbStore::open(dir.path(), options.clone()).unwrap();
         runtime.block_on(check(&store, &ledger));
+        runtime.block_on(crash_queries::check_queries(&store, &ledger.queries, &ledger.doomed));
+        runtime.block_on(crash_queries::check_modules(&store, &ledger.modules));
         runtime.block_on(store.close());
     }
     assert!(ledger.turns.values().filter(|(_, _, finished)| *finished).count() > 100, "too little was tried");
     assert!(!ledger.deleted.is_empty(), "nothing was deleted");
+    assert!(ledger.queries.len() > 20 && ledger.modules.len() == 2, "too little was asked or registered");
 }
 
 #[test]

@@ -109,7 +109,7 @@ async fn part_of_an_id_finds_turns_and_conversations() {
     }
     let text = conversations[2].0.simple().to_string();
     let id_match = IdMatch::new(&text[20..]);
-    let query = ConversationQuery { id_match, limit: 100, token: None };
+    let query = ConversationQuery { id_match, limit: 100, ..ConversationQuery::default() };
     let page = store.conversations(query).await.unwrap();
     assert_eq!(page.items.len(), 1);
     assert_eq!(page.items[0].id, conversations[2]);
@@ -164,12 +164,13 @@ async fn a_token_is_good_for_its_own_list_only() {
         TurnQuery { token: with(&token), states: vec![TurnStateKind::Failed], ..query.clone() },
         TurnQuery { token: with(&token), since: Some(Timestamp(0)), ..query.clone() },
         TurnQuery { token: with(&token), id_match: IdMatch::new("0192"), ..query.clone() },
+        TurnQuery { token: with(&token), module: Some("billing".to_owned()), ..query.clone() },
     ];
     for query in bad {
         let outcome = store.turns(query.clone()).await;
         assert!(matches!(outcome, Err(StoreError::BadToken)), "{query:?}");
     }
-    let query = ConversationQuery { limit: 2, token: Some(token), id_match: None };
+    let query = ConversationQuery { limit: 2, token: Some(token), ..ConversationQuery::default() };
     assert!(matches!(store.conversations(query).await, Err(StoreError::BadToken)));
 }
 

@@ -2,16 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "arranging may panic as asserting does")]
 
+mod asked;
 mod conversations;
 mod crash;
+mod crash_queries;
 mod fencing;
 mod files;
 mod instances;
 mod lists;
 mod model;
+mod model_state;
+mod module_lists;
+mod modules;
 mod process;
 mod prompts;
+mod queries;
 mod queue;
 mod requests;
+mod scenes;
 mod support;
 mod turns;

@@ -1,126 +1,19 @@
 //! Random operations on the store and on a simple model of it: both must say the same, also across reopening.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use claude_comms_model::{ConversationId, RequestId, TurnId, TurnStateKind};
-use claude_comms_store::{AcceptOutcome, AcceptTurn, FinishTurn, Lease, RedbStore, Store, StoreError};
+use claude_comms_model::TurnStateKind;
+use claude_comms_store::{
+    AcceptOutcome, AcceptTurn, ConversationQuery, FinishTurn, RedbStore, RegisterModule, RegisterOutcome,
+    Store, StoreError, TurnQuery,
+};
 use proptest::prelude::*;
+use uuid::Uuid;
 
-use crate::support::*;
-
-/// An operation; numbers choose among what is there.
-#[derive(Debug, Clone)]
-enum Op {
-    Create,
-    Accept { conversation: usize, repeat: Option<usize>, other_payload: bool, start: bool },
-    Start { turn: usize },
-    Append { turn: usize, events: usize, right: Right },
-    Requeue { turn: usize, right: Right },
-    Finish { turn: usize, right: Right, answer: bool },
-    Delete { conversation: usize },
-    Reopen,
-}
-
-/// By what right a write comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Right {
-    Current,
-    OldEpoch,
-    OldAttempt,
-    NoLease,
-}
-
-/// What an operation says, without its data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Said {
-    Done,
-    Same,
-    OtherPayload,
-    False,
-    Fenced,
-    Conflict,
-    AlreadyTerminal,
-    Illegal,
-    NotFound,
-}
-
-#[derive(Debug, Clone)]
-struct ModelTurn {
-    id: TurnId,
-    conversation: usize,
-    request: RequestId,
-    other_payload: bool,
-    state: TurnStateKind,
-    attempt: u32,
-    incarnation: u64,
-}
-
-#[derive(Debug, Clone)]
-struct ModelConversation {
-    id: ConversationId,
-    epoch: u64,
-    owner: u64,
-    turns: u32,
-    events: u64,
-    gone: bool,
-}
-
-#[derive(Debug, Default)]
-struct Model {
-    incarnation: u64,
-    conversations: Vec<ModelConversation>,
-    turns: Vec<ModelTurn>,
-    /// Indices of turns that have not ended, in order.
-    queue: Vec<usize>,
-}
-
-impl Model {
-    fn begin(&mut self, turn: usize) {
-        let conversation = &mut self.conversations[self.turns[turn].conversation];
-        if conversation.owner != self.incarnation {
-            conversation.owner = self.incarnation;
-            conversation.epoch += 1;
-        }
-        conversation.events += 1;
-        let turn = &mut self.turns[turn];
-        turn.state = TurnStateKind::Running;
-        turn.attempt += 1;
-        turn.incarnation = self.incarnation;
-    }
-
-    /// Whether a turn of the conversation runs.
-    fn runs(&self, conversation: usize) -> bool {
-        self.turns
-            .iter()
-            .any(|turn| turn.conversation == conversation && turn.state == TurnStateKind::Running)
-    }
-
-    /// What is refused before an operation on a turn looks at its state.
-    fn refusal(&self, turn: usize, right: Right) -> Option<Said> {
-        let turn = &self.turns[turn];
-        if self.conversations[turn.conversation].gone {
-            return Some(Said::NotFound);
-        }
-        if turn.state.is_terminal() {
-            return Some(Said::AlreadyTerminal);
-        }
-        let running = turn.state == TurnStateKind::Running;
-        let fenced = match right {
-            Right::Current => false,
-            Right::OldEpoch | Right::OldAttempt => true,
-            Right::NoLease => running && turn.incarnation == self.incarnation,
-        };
-        fenced.then_some(Said::Fenced)
-    }
-
-    fn lease(&self, turn: usize, right: Right) -> (Lease, u32) {
-        let turn = &self.turns[turn];
-        let conversation = &self.conversations[turn.conversation];
-        let epoch = conversation.epoch.wrapping_sub(u64::from(right == Right::OldEpoch));
-        let attempt = turn.attempt.wrapping_sub(u32::from(right == Right::OldAttempt));
-        (Lease { conversation_id: conversation.id, epoch }, attempt)
-    }
-}
+use crate::{
+    model_state::{Model, Op, Right, Said},
+    support::*,
+};
 
 fn said<T>(outcome: Result<T, StoreError>) -> Said {
     match outcome {
@@ -159,30 +52,75 @@ async fn accept_both(
         None if start && model.runs(at) => Said::Conflict,
         None => Said::Done,
     };
-    let outcome = match store.accept_turn(wanted.clone()).await {
+    let outcome = accept_said(store, &wanted).await;
+    if expected == Said::Done {
+        model.accepted(&wanted, at, other_payload);
+    }
+    (expected, outcome)
+}
+
+async fn accept_said(store: &dyn Store, wanted: &AcceptTurn) -> Said {
+    match store.accept_turn(wanted.clone()).await {
         Ok(AcceptOutcome::Same(_)) => Said::Same,
         Ok(AcceptOutcome::OtherPayload(_)) => Said::OtherPayload,
         other => said(other),
+    }
+}
+
+/// A query: makes its conversation, unless its request is known in the pair.
+async fn query_both(
+    model: &mut Model,
+    store: &dyn Store,
+    repeat: Option<usize>,
+    other_payload: bool,
+    start: bool,
+) -> (Said, Said) {
+    let mut wanted = AcceptTurn { start: start.then(on_a_process), ..query(17, "shop", "billing") };
+    if let Some(repeat) = repeat.filter(|_| !model.turns.is_empty()) {
+        wanted.request_id = model.turns[repeat % model.turns.len()].request;
+    }
+    if other_payload {
+        wanted = AcceptTurn { payload_hash: "0".repeat(64), ..wanted };
+    }
+    let mut there =
+        model.turns.iter().filter(|turn| turn.queried && !model.conversations[turn.conversation].gone);
+    let expected = match there.find(|turn| turn.request == wanted.request_id) {
+        Some(turn) if turn.other_payload != other_payload => Said::OtherPayload,
+        Some(_) => Said::Same,
+        None => Said::Done,
     };
     if expected == Said::Done {
-        model.turns.push(ModelTurn {
-            id: wanted.turn_id,
-            conversation: at,
-            request: wanted.request_id,
-            other_payload,
-            state: TurnStateKind::Queued,
-            attempt: 0,
-            incarnation: model.incarnation,
-        });
-        model.conversations[at].turns += 1;
-        model.conversations[at].events += 1;
-        let index = model.turns.len() - 1;
-        model.queue.push(index);
-        if start {
-            model.begin(index);
-        }
+        model.made(wanted.conversation_id, true);
+        model.accepted(&wanted, model.conversations.len() - 1, other_payload);
     }
-    (expected, outcome)
+    (expected, accept_said(store, &wanted).await)
+}
+
+async fn register_both(
+    model: &mut Model,
+    store: &dyn Store,
+    minor: usize,
+    content: usize,
+    force: bool,
+) -> (Said, Said) {
+    let descriptor = format!("content {content}");
+    let new = RegisterModule {
+        name: "billing".to_owned(),
+        version: format!("1.{minor}.0"),
+        digest: digest(&descriptor),
+        descriptor,
+        path: String::new(),
+        force,
+        must_exist: false,
+        expected_digest: None,
+    };
+    let outcome = match store.register_module(new).await.unwrap() {
+        RegisterOutcome::Stored(_) => Said::Done,
+        RegisterOutcome::Unchanged(_) => Said::Same,
+        RegisterOutcome::Lower(_) => Said::False,
+        other => panic!("{other:?}"),
+    };
+    (model.register(minor, content, force), outcome)
 }
 
 /// Does an operation on both; gives what the model expects and what the store said.
@@ -214,6 +152,27 @@ async fn step(model: &mut Model, store: &dyn Store, op: Op) -> (Said, Said) {
                 model.conversations[turn.conversation].events += events as u64;
             }
             (expected, said(store.append(lease, turn.id, attempt, vec![note(); events]).await))
+        }
+        Op::Repair { turn, right } if turns > 0 && right != Right::NoLease => {
+            let index = turn % turns;
+            let turn = model.turns[index].clone();
+            let idle = (turn.state != TurnStateKind::Running).then_some(Said::Conflict);
+            let expected = model.refusal(index, right).or(idle).unwrap_or(Said::Done);
+            let (lease, attempt) = model.lease(index, right);
+            if expected == Said::Done {
+                model.conversations[turn.conversation].events += 1;
+                model.turns[index].repaired = true;
+            }
+            (expected, said(store.repair_turn(lease, turn.id, attempt, Uuid::new_v4()).await))
+        }
+        Op::Query { repeat, other_payload, start } => {
+            query_both(model, store, repeat, other_payload, start).await
+        }
+        Op::Register { minor, content, force } => register_both(model, store, minor, content, force).await,
+        Op::Unregister => {
+            let expected = if model.head.take().is_some() { Said::Done } else { Said::False };
+            let outcome = store.unregister_module("billing".to_owned()).await.unwrap();
+            (expected, if outcome.is_some() { Said::Done } else { Said::False })
         }
         Op::Requeue { turn, right } if turns > 0 && right != Right::NoLease => {
             let index = turn % turns;
@@ -271,9 +230,7 @@ async fn step(model: &mut Model, store: &dyn Store, op: Op) -> (Said, Said) {
             (expected, outcome)
         }
         _ => {
-            let id = conversation(store).await;
-            let new = ModelConversation { id, epoch: 0, owner: 0, turns: 0, events: 0, gone: false };
-            model.conversations.push(new);
+            model.made(conversation(store).await, false);
             (Said::Done, Said::Done)
         }
     }
@@ -302,6 +259,8 @@ async fn compare(model: &Model, store: &dyn Store) {
                 turns += 1;
                 let found = (record.state.kind(), record.attempt, record.incarnation);
                 assert_eq!(found, (turn.state, turn.attempt, turn.incarnation));
+                let found = (record.asked.is_some(), record.claude.repair_uuid.is_some());
+                assert_eq!(found, (turn.queried, turn.repaired));
             }
         }
     }
@@ -318,6 +277,30 @@ async fn compare(model: &Model, store: &dyn Store) {
     }
 }
 
+/// The indexes by modules, and the registry.
+async fn compare_modules(model: &Model, store: &dyn Store) {
+    let there = |at: usize| model.conversations[at].modules && !model.conversations[at].gone;
+    let module = Some("billing".to_owned());
+    let query = TurnQuery { module: module.clone(), limit: usize::MAX, ..TurnQuery::default() };
+    let found: BTreeSet<_> = store.turns(query).await.unwrap().items.iter().map(|turn| turn.id).collect();
+    let expected = model.turns.iter().filter(|turn| there(turn.conversation)).map(|turn| turn.id);
+    assert_eq!(found, expected.collect());
+    let query = ConversationQuery { module, limit: usize::MAX, ..ConversationQuery::default() };
+    let found: BTreeSet<_> = store.conversations(query).await.unwrap().items.iter().map(|of| of.id).collect();
+    let expected = model.conversations.iter().enumerate().filter(|(at, _)| there(*at)).map(|(_, of)| of.id);
+    assert_eq!(found, expected.collect());
+
+    let mut revisions = store.module_revisions("billing".to_owned()).await.unwrap();
+    revisions.reverse();
+    let found = revisions.iter().map(|of| (of.version.clone(), of.descriptor.clone(), of.revision));
+    let expected = model
+        .revisions
+        .iter()
+        .map(|(minor, content, revision)| (format!("1.{minor}.0"), format!("content {content}"), *revision));
+    assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    assert_eq!(revisions.iter().position(|of| of.current), model.head);
+}
+
 async fn run(dir: &Path, ops: Vec<Op>) {
     let mut store = Arc::new(open(dir));
     let mut model = Model { incarnation: 1, ..Model::default() };
@@ -331,10 +314,12 @@ async fn run(dir: &Path, ops: Vec<Op>) {
             assert_eq!(outcome, expected, "{op:?}");
         }
         compare(&model, &*store).await;
+        compare_modules(&model, &*store).await;
     }
     drop(store);
     let store: RedbStore = open(dir);
     compare(&model, &store).await;
+    compare_modules(&model, &store).await;
 }
 
 fn right() -> impl Strategy<Value = Right> {
@@ -358,6 +343,13 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (pick.clone(), right()).prop_map(|(turn, right)| Op::Requeue { turn, right }),
         5 => (pick.clone(), right(), any::<bool>())
             .prop_map(|(turn, right, answer)| Op::Finish { turn, right, answer }),
+        4 => (proptest::option::weighted(0.4, pick.clone()), any::<bool>(), any::<bool>()).prop_map(
+            |(repeat, other_payload, start)| Op::Query { repeat, other_payload, start }
+        ),
+        2 => (pick.clone(), right()).prop_map(|(turn, right)| Op::Repair { turn, right }),
+        3 => (0..3_usize, 0..3_usize, any::<bool>())
+            .prop_map(|(minor, content, force)| Op::Register { minor, content, force }),
+        1 => Just(Op::Unregister),
         1 => pick.prop_map(|conversation| Op::Delete { conversation }),
         1 => Just(Op::Reopen),
     ]

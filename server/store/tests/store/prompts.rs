@@ -7,7 +7,7 @@ use claude_comms_store::{
     AcceptOutcome, AcceptTurn, ConversationQuery, FinishTurn, NewConversation, Store, StoreError, TurnQuery,
 };
 use redb::{
-    Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle,
     backends::FileBackend,
 };
 
@@ -96,7 +96,10 @@ async fn a_prompt_is_whole_in_every_answer_whatever_its_size() {
         let place = place.reopened().await;
         let store = &*place.store;
         assert_eq!(store.turn(turn).await.unwrap().as_ref(), Some(&ended));
-        assert_eq!(store.turn_of_request(id, wanted.request_id).await.unwrap().as_ref(), Some(&ended));
+        assert_eq!(
+            store.turn_of_request(wanted.scope, wanted.request_id).await.unwrap().as_ref(),
+            Some(&ended)
+        );
         let all = TurnQuery { limit: 5, ..TurnQuery::default() };
         assert_eq!(store.turns(all).await.unwrap().items, [ended]);
         store.close().await;
@@ -108,6 +111,36 @@ async fn a_prompt_is_whole_in_every_answer_whatever_its_size() {
     }
 }
 
+#[tokio::test]
+async fn of_a_deleted_conversation_no_row_is_left_but_its_scene() {
+    let place = place();
+    let store = &*place.store;
+    let wanted = AcceptTurn { prompt: "p".repeat(5000), start: Some(on_a_process()), ..query(17, "a", "b") };
+    let accepted = accept(store, wanted.clone()).await;
+    finished(store, &accepted.turn, accepted.lease.unwrap()).await;
+    store.close().await;
+    let rows = |dir: &Path| {
+        let database = database(dir);
+        let snapshot = database.begin_read().unwrap();
+        let mut rows: Vec<_> = snapshot
+            .list_tables()
+            .unwrap()
+            .map(|table| {
+                let name = table.name().to_owned();
+                (name, snapshot.open_untyped_table(table).unwrap().len().unwrap())
+            })
+            .filter(|(name, rows)| *rows > 0 && name != "claude_comms_meta")
+            .collect();
+        rows.sort();
+        rows
+    };
+    assert!(rows(place.dir.path()).len() > 10, "it had rows in most tables");
+    let store = open(place.dir.path());
+    assert!(store.delete_conversation(wanted.conversation_id).await.unwrap());
+    store.close().await;
+    assert_eq!(rows(place.dir.path()), [("scenes".to_owned(), 1)]);
+}
+
 /// Three rows of 1250 bytes fit a page of 4096 with their keys, and some bytes are left for larger numbers.
 #[tokio::test]
 async fn three_small_ended_turns_share_a_page() {
@@ -116,7 +149,7 @@ async fn three_small_ended_turns_share_a_page() {
     let wanted = AcceptTurn { prompt: "p".repeat(200), timeout_micros: 600_000_000, ..running_request(id) };
     let accepted = accept(&*place.store, wanted).await;
     let finish = FinishTurn {
-        transition: Transition::Complete { text: "a".repeat(500) },
+        transition: Transition::Complete { text: "a".repeat(500), data_json: None },
         usage: Usage { input_tokens: 100, output_tokens: 120, ..Usage::default() },
         cost_usd: 0.01,
         first_token_time: accepted.turn.start_time,

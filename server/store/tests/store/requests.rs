@@ -1,7 +1,7 @@
 //! Requests are safe to repeat, and what a refused one shares a commit with is kept.
 
 use claude_comms_model::TurnStateKind;
-use claude_comms_store::{AcceptOutcome, AcceptTurn, StoreError};
+use claude_comms_store::{AcceptOutcome, AcceptTurn, RequestScope, StoreError};
 
 use crate::support::*;
 
@@ -65,20 +65,30 @@ async fn a_requests_turn_is_found_wherever_it_is_in_its_life() {
     let mut place = place();
     let id = conversation(&*place.store).await;
     let wanted = running_request(id);
-    assert_eq!(place.store.turn_of_request(id, wanted.request_id).await.unwrap(), None);
+    assert_eq!(
+        place.store.turn_of_request(RequestScope::Conversation(id), wanted.request_id).await.unwrap(),
+        None
+    );
     let accepted = accept(&*place.store, wanted.clone()).await;
-    let found = place.store.turn_of_request(id, wanted.request_id).await.unwrap();
+    let found = place.store.turn_of_request(RequestScope::Conversation(id), wanted.request_id).await.unwrap();
     assert_eq!(found, Some(accepted.turn.clone()));
     let ended = finished(&*place.store, &accepted.turn, accepted.lease.unwrap()).await.turn;
     for _ in 0..2 {
-        let found = place.store.turn_of_request(id, wanted.request_id).await.unwrap();
+        let found =
+            place.store.turn_of_request(RequestScope::Conversation(id), wanted.request_id).await.unwrap();
         assert_eq!(found, Some(ended.clone()));
         place = place.reopened().await;
     }
     let elsewhere = conversation(&*place.store).await;
-    assert_eq!(place.store.turn_of_request(elsewhere, wanted.request_id).await.unwrap(), None);
+    assert_eq!(
+        place.store.turn_of_request(RequestScope::Conversation(elsewhere), wanted.request_id).await.unwrap(),
+        None
+    );
     place.store.delete_conversation(id).await.unwrap();
-    assert_eq!(place.store.turn_of_request(id, wanted.request_id).await.unwrap(), None);
+    assert_eq!(
+        place.store.turn_of_request(RequestScope::Conversation(id), wanted.request_id).await.unwrap(),
+        None
+    );
 }
 
 #[tokio::test]

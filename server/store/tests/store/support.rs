@@ -3,12 +3,14 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use claude_comms_model::{
-    ConversationId, EventKind, Failure, FailureReason, InstanceId, RequestId, Transition, Turn, TurnId, Usage,
+    Asked, ConversationId, EventKind, Failure, FailureReason, InstanceId, ModuleRef, RequestId, Transition,
+    Turn, TurnId, Usage,
 };
 use claude_comms_store::{
     AcceptOutcome, AcceptTurn, Accepted, FinishTurn, Finished, Lease, NewConversation, Options, RedbStore,
-    StartTurn, Store,
+    RequestScope, Scene, StartTurn, Store,
 };
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -47,6 +49,9 @@ pub(crate) fn new_conversation() -> NewConversation {
         system_prompt: String::new(),
         model: None,
         labels: BTreeMap::new(),
+        source_module: None,
+        target_module: None,
+        scene: None,
     }
 }
 
@@ -60,12 +65,63 @@ pub(crate) fn request(conversation_id: ConversationId) -> AcceptTurn {
     AcceptTurn {
         turn_id: TurnId(Uuid::now_v7()),
         conversation_id,
+        new_conversation: None,
         request_id: RequestId(Uuid::new_v4()),
+        scope: RequestScope::Conversation(conversation_id),
         payload_hash: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824".to_owned(),
         prompt: "what is the answer?".to_owned(),
+        asked: None,
         timeout_micros: 60_000_000,
         target_instance: None,
         start: None,
+    }
+}
+
+/// A query from one module to another: the request for a turn, and the conversation that is made with it.
+pub(crate) fn query(pair: u128, source: &str, target: &str) -> AcceptTurn {
+    let scene = format!("{{\"source\":\"{source}\",\"target\":\"{target}\"}}");
+    let new = NewConversation {
+        system_prompt: format!("you speak for {target}"),
+        source_module: Some(module(source)),
+        target_module: Some(module(target)),
+        scene: Some(scene_of(&scene)),
+        ..new_conversation()
+    };
+    AcceptTurn {
+        new_conversation: Some(Box::new(new.clone())),
+        scope: RequestScope::Pair(pair),
+        asked: Some(Box::new(asked("what do you owe?"))),
+        ..request(new.id)
+    }
+}
+
+/// A module as a conversation remembers it.
+pub(crate) fn module(name: &str) -> ModuleRef {
+    ModuleRef {
+        name: name.to_owned(),
+        version: "1.0.0".to_owned(),
+        revision: 1,
+        origin: "registered".to_owned(),
+    }
+}
+
+/// A scene with that text.
+pub(crate) fn scene_of(json: &str) -> Scene {
+    Scene { digest: digest(json), json: json.to_owned() }
+}
+
+/// SHA-256 of a text, hexadecimal.
+pub(crate) fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a template made of a question.
+pub(crate) fn asked(question: &str) -> Asked {
+    Asked {
+        message: format!("QUESTION: {question}"),
+        template: "query@1.0.0".to_owned(),
+        capability: "balance".to_owned(),
+        output_schema: Some("{\"type\":\"number\"}".to_owned()),
     }
 }
 
@@ -108,7 +164,7 @@ pub(crate) fn answering(turn_id: TurnId) -> FinishTurn {
         turn_id,
         lease: None,
         attempt: 0,
-        transition: Transition::Complete { text: format!("answer to {turn_id}") },
+        transition: Transition::Complete { text: format!("answer to {turn_id}"), data_json: None },
         usage: Usage { input_tokens: 3, output_tokens: 40, ..Usage::default() },
         cost_usd: 0.25,
         first_token_time: None,

@@ -65,7 +65,10 @@ async fn finishing_moves_the_counters_of_the_conversation() {
             ..complete(&turn, Some(lease))
         };
         let finished = store.finish_turn(finish).await.unwrap();
-        assert_eq!(finished.turn.state, TurnState::Completed { text: format!("answer to {}", turn.id) });
+        assert_eq!(
+            finished.turn.state,
+            TurnState::Completed { text: format!("answer to {}", turn.id), data_json: None }
+        );
         assert_eq!(finished.event.kind, EventKind::Completed);
         assert_eq!(finished.turn.last_sequence, finished.event.sequence);
         assert_eq!(store.turn(turn.id).await.unwrap().unwrap(), finished.turn);

@@ -1,0 +1,169 @@
+//! Modules as messages.
+
+use claude_comms_descriptors::{
+    Descriptor,
+    registry::{DeclaredBy, Entry, Origin, Registry, RelationKind, Resolved},
+};
+use claude_comms_model::{Conversation, ModuleRecord, ModuleRef, Timestamp};
+use claude_comms_proto::v1;
+use serde_json::Value;
+
+use super::{
+    convert::{cut, timestamp},
+    status::ApiError,
+};
+
+/// How much of a module is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Everything.
+    Whole,
+    /// Without schemas, relationships and the descriptor; texts are cut.
+    InList,
+}
+
+const WARNINGS: usize = 100;
+/// Longest text of a module in a list, bytes.
+const LIST_TEXT_BYTES: usize = 4 << 10;
+/// Longest text of a capability or data type in a list, and most of either: a page of 200 modules must fit one message.
+const LIST_PART_BYTES: usize = 120;
+const LIST_PARTS: usize = 16;
+
+pub(super) fn module(registry: &Registry, entry: &Entry, detail: Detail) -> v1::Module {
+    let descriptor = &entry.descriptor;
+    let whole = detail == Detail::Whole;
+    let mut truncated_fields = Vec::new();
+    let capabilities = parts(&descriptor.capabilities, "capabilities", whole, &mut truncated_fields);
+    let data_types = parts(&descriptor.data_types, "data_types", whole, &mut truncated_fields);
+    let (description, was_cut) =
+        cut(&descriptor.description, if whole { usize::MAX } else { LIST_TEXT_BYTES });
+    if was_cut {
+        truncated_fields.push("description".to_owned());
+    }
+    let mut warnings = entry.warnings.clone();
+    if whole {
+        warnings.extend(registry.relationship_warnings(&descriptor.name));
+    }
+    warnings.truncate(WARNINGS);
+    v1::Module {
+        name: descriptor.name.clone(),
+        version: descriptor.version.clone(),
+        revision: entry.revision,
+        origin: origin(entry.origin).into(),
+        title: descriptor.title.clone(),
+        description,
+        tags: descriptor.tags.clone(),
+        capabilities: capabilities.iter().map(|capability| self::capability(capability, whole)).collect(),
+        data_types: data_types.iter().map(|data_type| self::data_type(data_type, whole)).collect(),
+        relationships: if whole { relationships(registry, descriptor) } else { Vec::new() },
+        path: entry.path.clone(),
+        descriptor_json: if whole { claude_comms_descriptors::to_json(descriptor) } else { String::new() },
+        digest: entry.digest.clone(),
+        warnings: if whole { warnings } else { Vec::new() },
+        create_time: Some(timestamp(Timestamp(entry.create_time_micros))),
+        update_time: Some(timestamp(Timestamp(entry.update_time_micros))),
+        revisions: Vec::new(),
+        truncated_fields,
+    }
+}
+
+fn parts<'a, T>(all: &'a [T], field: &str, whole: bool, truncated: &mut Vec<String>) -> &'a [T] {
+    if whole || all.len() <= LIST_PARTS {
+        return all;
+    }
+    truncated.push(field.to_owned());
+    &all[..LIST_PARTS]
+}
+
+fn capability(capability: &claude_comms_descriptors::Capability, whole: bool) -> v1::Capability {
+    let schema =
+        |schema: &Option<Value>| schema.as_ref().filter(|_| whole).map(Value::to_string).unwrap_or_default();
+    v1::Capability {
+        name: capability.name.clone(),
+        description: cut(&capability.description, if whole { usize::MAX } else { LIST_PART_BYTES }).0,
+        tags: if whole { capability.tags.clone() } else { Vec::new() },
+        read_only: capability.read_only,
+        input_schema_json: schema(&capability.input),
+        output_schema_json: schema(&capability.output),
+    }
+}
+
+fn data_type(data_type: &claude_comms_descriptors::DataType, whole: bool) -> v1::DataType {
+    v1::DataType {
+        name: data_type.name.clone(),
+        media_type: data_type.media_type.clone(),
+        description: cut(&data_type.description, if whole { usize::MAX } else { LIST_PART_BYTES }).0,
+        schema_json: data_type.schema.as_ref().filter(|_| whole).map(Value::to_string).unwrap_or_default(),
+    }
+}
+
+fn relationships(registry: &Registry, descriptor: &Descriptor) -> Vec<v1::ModuleRelationship> {
+    registry.relationships(&descriptor.name).into_iter().map(relationship).collect()
+}
+
+fn relationship(resolved: Resolved) -> v1::ModuleRelationship {
+    let kind = match resolved.kind {
+        RelationKind::Consumes => v1::RelationshipKind::Consumes,
+        RelationKind::Produces => v1::RelationshipKind::Produces,
+        RelationKind::DependsOn => v1::RelationshipKind::DependsOn,
+        RelationKind::RequiredBy => v1::RelationshipKind::RequiredBy,
+        RelationKind::Peer => v1::RelationshipKind::Peer,
+    };
+    v1::ModuleRelationship {
+        module: resolved.module,
+        kind: kind.into(),
+        description: resolved.descriptions.this,
+        other_description: resolved.descriptions.other,
+        declared_here: resolved.declared_by != DeclaredBy::Other,
+        declared_there: resolved.declared_by != DeclaredBy::This,
+        known: resolved.known,
+    }
+}
+
+pub(super) fn revision(record: &ModuleRecord) -> v1::ModuleRevision {
+    v1::ModuleRevision {
+        version: record.version.clone(),
+        revision: record.revision,
+        digest: record.digest.clone(),
+        create_time: Some(timestamp(record.update_time)),
+        current: record.current,
+    }
+}
+
+fn origin(origin: Origin) -> v1::ModuleOrigin {
+    match origin {
+        Origin::Registered => v1::ModuleOrigin::Registered,
+        Origin::Directory => v1::ModuleOrigin::Directory,
+        Origin::BuiltIn => v1::ModuleOrigin::BuiltIn,
+    }
+}
+
+/// The origin behind a wire value; `None` for UNSPECIFIED.
+pub(super) fn origin_of(origin: v1::ModuleOrigin) -> Option<Origin> {
+    match origin {
+        v1::ModuleOrigin::Unspecified => None,
+        v1::ModuleOrigin::Registered => Some(Origin::Registered),
+        v1::ModuleOrigin::Directory => Some(Origin::Directory),
+        v1::ModuleOrigin::BuiltIn => Some(Origin::BuiltIn),
+    }
+}
+
+/// Whether a conversation is one between these modules; names that are not given fit.
+pub(super) fn fits(conversation: &Conversation, source: &str, target: &str) -> Result<(), ApiError> {
+    let name = |module: &Option<ModuleRef>| module.as_ref().map(|module| module.name.clone());
+    let (has_source, has_target) = (name(&conversation.source_module), name(&conversation.target_module));
+    let mut problems = Vec::new();
+    if has_target.is_none() {
+        problems.push((
+            "conversation_id".to_owned(),
+            "is not a conversation with a module; use SendMessage".to_owned(),
+        ));
+    }
+    for (field, given, has) in [("source", source, &has_source), ("target", target, &has_target)] {
+        if !given.is_empty() && has.as_deref() != Some(given) && has_target.is_some() {
+            let has = has.as_deref().map_or_else(|| "a person".to_owned(), |name| format!("module {name}"));
+            problems.push((field.to_owned(), format!("is {given}, but the conversation's {field} is {has}")));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(ApiError::BadFields(problems)) }
+}

@@ -1,0 +1,193 @@
+//! From a checked request to a turn, and to its events: what the handlers of all services that take questions share.
+
+use std::{sync::Arc, time::Duration};
+
+use claude_comms_context::Focus;
+use claude_comms_model::{Conversation, ConversationId, RequestId, TurnId, TurnStateKind};
+use claude_comms_store::{RequestScope, StoreError, TurnQuery, UpgradeConversation};
+use tonic::{Response, Status};
+use uuid::Uuid;
+
+use super::{Context, events::TurnEvents, status::ApiError, validate::Check};
+use crate::{
+    dispatcher::{NewTurn, Submitted},
+    live::LiveTurn,
+    query::{Place, Preparing, Query, QueryError},
+    turn::has_ended,
+};
+
+/// A prompt as every RPC that takes one has it.
+pub(super) struct Prompt<'a> {
+    pub text: &'a str,
+    pub request_id: &'a str,
+    pub timeout: Option<&'a prost_types::Duration>,
+}
+
+impl Context {
+    pub(super) async fn conversation(&self, id: ConversationId) -> Result<Conversation, ApiError> {
+        self.store.conversation(id).await?.ok_or(ApiError::NoConversation(id))
+    }
+
+    /// What questions are prepared with.
+    pub(super) fn preparing(&self) -> Preparing<'_> {
+        Preparing { store: &self.store, modules: &self.modules }
+    }
+
+    /// Hands a question to the dispatcher. One whose turn is known gets that turn, whatever keeps new ones out now.
+    pub(super) async fn submit(&self, query: Query) -> Result<Submitted, ApiError> {
+        let (scope, payload_hash) = (query.scope(), query.payload_hash());
+        if let Place::Conversation(id) = query.place {
+            self.conversation(id).await?;
+        }
+        if let Some(request_id) = query.request_id
+            && let Some(known) = self.submitted(scope, request_id, &payload_hash).await?
+        {
+            return Ok(known);
+        }
+        let prepared = self.preparing().prepare(&query).await?;
+        self.backend.ready().await.map_err(crate::dispatcher::Refused::NotReady)?;
+        let asked = prepared.asked(&query);
+        if asked.is_none() && query.prompt.is_empty() {
+            return Err(ApiError::BadFields(vec![("prompt".to_owned(), "must not be empty".to_owned())]));
+        }
+        let longest = prepared.limit.map_or(self.turn_timeout, |limit| limit.min(self.turn_timeout));
+        let new = NewTurn {
+            conversation: prepared.conversation,
+            new_conversation: prepared.new,
+            prompt: query.prompt,
+            asked,
+            request_id: query.request_id.unwrap_or_else(|| RequestId(Uuid::new_v4())),
+            scope,
+            payload_hash,
+            timeout: query.timeout.unwrap_or(longest),
+            target: query.instance,
+        };
+        Ok(self.dispatcher.submit(new).await?)
+    }
+
+    /// The turn that a request has made already.
+    async fn submitted(
+        &self,
+        scope: RequestScope,
+        request_id: RequestId,
+        payload_hash: &str,
+    ) -> Result<Option<Submitted>, ApiError> {
+        let Some(turn) = self.store.turn_of_request(scope, request_id).await? else { return Ok(None) };
+        if turn.payload_hash != payload_hash {
+            return Err(crate::dispatcher::Refused::RequestIdReused(turn.id).into());
+        }
+        Ok(Some(match self.hub.get(turn.id) {
+            Some(live) => Submitted::Live(live),
+            // It ended between the first look and the hub's, or long ago.
+            None => Submitted::Ended(Box::new(self.turn(turn.id).await?)),
+        }))
+    }
+
+    /// The prompt that a conversation began with.
+    pub(super) async fn first_prompt(&self, id: ConversationId) -> Result<Option<String>, ApiError> {
+        let query = TurnQuery { conversation_id: Some(id), limit: 1, ..TurnQuery::default() };
+        Ok(self.store.turns(query).await?.items.into_iter().next().map(|turn| turn.prompt))
+    }
+
+    /// A turn that can be watched, wherever it is in its life.
+    pub(super) async fn live(&self, id: TurnId) -> Result<Arc<LiveTurn>, ApiError> {
+        // Hub first: who is not there any more has its terminal record in the store.
+        if let Some(live) = self.hub.get(id) {
+            return Ok(live);
+        }
+        let turn = self.store.turn(id).await?.ok_or(ApiError::NoTurn(id))?;
+        let events = self.store.turn_events(id, 0).await?;
+        let ended = has_ended(&turn);
+        let live = LiveTurn::from_record(turn, events);
+        if !ended {
+            live.detach("the turn is not in this server's hands at the moment");
+        }
+        Ok(live)
+    }
+
+    pub(super) async fn turn(&self, id: TurnId) -> Result<claude_comms_model::Turn, ApiError> {
+        self.store.turn(id).await?.ok_or(ApiError::NoTurn(id))
+    }
+}
+
+pub(super) fn watch(submitted: Submitted) -> TurnWatchParts {
+    match submitted {
+        Submitted::Live(live) => TurnWatchParts::Live(live),
+        Submitted::Ended(turn) => TurnWatchParts::Ended(turn.id),
+    }
+}
+
+/// A submission as a stream needs it.
+pub(super) enum TurnWatchParts {
+    Live(Arc<LiveTurn>),
+    Ended(TurnId),
+}
+
+impl Context {
+    /// The events of a submission, from its beginning.
+    pub(super) async fn stream(&self, submitted: Submitted) -> Result<Response<TurnEvents>, Status> {
+        let live = match watch(submitted) {
+            TurnWatchParts::Live(live) => live,
+            TurnWatchParts::Ended(id) => self.live(id).await?,
+        };
+        Ok(Response::new(TurnEvents::new(live.id, live.watch(0, 0))))
+    }
+
+    /// Checks what every prompt has.
+    pub(super) fn check_prompt(
+        &self,
+        check: &mut Check,
+        prompt: &Prompt<'_>,
+    ) -> (Option<RequestId>, Option<Duration>) {
+        check.prompt(prompt.text, self.prompt_limit_bytes);
+        self.check_request(check, prompt)
+    }
+
+    pub(super) fn check_request(
+        &self,
+        check: &mut Check,
+        prompt: &Prompt<'_>,
+    ) -> (Option<RequestId>, Option<Duration>) {
+        let timeout = prompt.timeout.map(|given| check.timeout(Some(given), self.turn_timeout));
+        (check.request_id(prompt.request_id), timeout)
+    }
+}
+
+impl Context {
+    /// Makes a conversation's context anew, from the modules and templates as they are now.
+    pub(super) async fn upgrade(&self, id: ConversationId) -> Result<Conversation, ApiError> {
+        let conversation = self.conversation(id).await?;
+        let Some(target) = &conversation.target_module else { return Err(ApiError::NoContext(id)) };
+        let open = TurnQuery {
+            conversation_id: Some(id),
+            states: vec![TurnStateKind::Queued, TurnStateKind::Running],
+            limit: 1,
+            ..TurnQuery::default()
+        };
+        if !self.store.turns(open).await?.items.is_empty() {
+            return Err(ApiError::ConversationBusy(id));
+        }
+        let source = conversation.source_module.as_ref().map_or("", |module| &module.name);
+        let composer = self.modules.composer(&conversation.scene).await.map_err(QueryError::from)?;
+        let overrides = composer.scene().overrides.clone();
+        let prompt = self.first_prompt(id).await?.unwrap_or_default();
+        let focus = Focus { prompt: &prompt, capability: None };
+        let (new, _, scenery) =
+            self.preparing().conversation_between(source, &target.name, overrides, focus)?;
+        if scenery.scene.digest == conversation.scene {
+            return Ok(conversation);
+        }
+        let upgrade = UpgradeConversation {
+            id,
+            seen_revision: conversation.scene_revision,
+            source_module: new.source_module,
+            target_module: new.target_module,
+            scene: scenery.scene.as_ref().clone(),
+            system_prompt: new.system_prompt,
+        };
+        match self.store.upgrade_conversation(upgrade).await {
+            Err(StoreError::NotFound { .. }) => Err(ApiError::NoConversation(id)),
+            other => Ok(other?),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Watching: what changes in the directories is loaded without a restart.
+
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
+
+use claude_comms_descriptors::{
+    load::{Scan, Scanner},
+    registry::{Entry, Origin},
+};
+use claude_comms_model::Timestamp;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{BrokenFile, Modules, template_files::TemplateFiles};
+
+/// How long the directories must be quiet before they are read: an editor writes a file in several steps.
+const QUIET: Duration = Duration::from_millis(100);
+/// How long changes may go on before they are read all the same.
+const LONGEST: Duration = Duration::from_secs(2);
+/// Where changes are not told (a directory that is not there yet, a network file system) it is looked for them.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// The directories as they were last read.
+struct Directories {
+    modules: Scanner,
+    templates: TemplateFiles,
+}
+
+impl Modules {
+    /// Reads the directories now, and again whenever they change, until `end`.
+    pub(crate) async fn watch(&self, tracker: &TaskTracker, end: CancellationToken) {
+        let options = &self.0.options;
+        if options.module_dirs.is_empty() && options.template_dirs.is_empty() {
+            return;
+        }
+        // Room for one: a change that is not read yet says all.
+        let (changed, changes) = mpsc::channel(1);
+        let mut watcher = Watching::new(changed, options.module_dirs.clone(), options.template_dirs.clone());
+        watcher.take_up();
+        let directories = Directories {
+            modules: Scanner::new(options.module_dirs.clone()),
+            templates: TemplateFiles::new(options.template_dirs.clone()),
+        };
+        let directories = self.reload(directories).await;
+        tracker.spawn(self.clone().follow(watcher, changes, directories, end));
+    }
+
+    async fn follow(
+        self,
+        mut watcher: Watching,
+        mut changes: mpsc::Receiver<()>,
+        mut directories: Option<Directories>,
+        end: CancellationToken,
+    ) {
+        loop {
+            tokio::select! {
+                () = end.cancelled() => return,
+                change = changes.recv() => if change.is_some() { quiet(&mut changes).await },
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            watcher.take_up();
+            let Some(known) = directories.take() else { return };
+            directories = self.reload(known).await;
+        }
+    }
+
+    /// Reads the directories and puts what is good into the registry. `None` if the server is ending.
+    async fn reload(&self, directories: Directories) -> Option<Directories> {
+        let scanning = tokio::task::spawn_blocking(move || {
+            let mut directories = directories;
+            let scan = directories.modules.scan();
+            let templates = directories.templates.scan();
+            (directories, scan, templates)
+        });
+        let (directories, scan, (templates, broken_templates)) = scanning.await.ok()?;
+        let mut broken = broken_modules(&scan);
+        broken.extend(broken_templates);
+        self.take_in(scan, templates, broken);
+        Some(directories)
+    }
+
+    fn take_in(
+        &self,
+        scan: Scan,
+        templates: Vec<claude_comms_context::templates::TemplateRecord>,
+        broken: Vec<BrokenFile>,
+    ) {
+        let now = Timestamp::from(std::time::SystemTime::now()).0;
+        let entries: Vec<Entry> = {
+            let registry = self.registry();
+            let entry = |loaded: claude_comms_descriptors::load::Loaded| {
+                let digest = claude_comms_descriptors::digest(&loaded.descriptor);
+                let before = registry.get_from(&loaded.descriptor.name, Origin::Directory);
+                let created = before.map_or(now, |before| before.create_time_micros);
+                let updated = before
+                    .filter(|before| before.digest == digest)
+                    .map_or(now, |before| before.update_time_micros);
+                Entry {
+                    digest,
+                    descriptor: loaded.descriptor,
+                    origin: Origin::Directory,
+                    revision: 1,
+                    path: loaded.file.display().to_string(),
+                    create_time_micros: created,
+                    update_time_micros: updated,
+                    warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
+                }
+            };
+            scan.modules.into_iter().map(entry).collect()
+        };
+        let modules = entries.len();
+        let same_templates = *self.directory_templates() == templates;
+        let changes = self.registry_mut().replace(Origin::Directory, entries);
+        if !same_templates {
+            *self.0.templates.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                Arc::new(templates);
+        }
+        if !changes.is_empty() || !same_templates {
+            self.sceneries().clear();
+            tracing::info!(
+                modules,
+                added = ?changes.added,
+                changed = ?changes.changed,
+                removed = ?changes.removed,
+                "module and template directories read"
+            );
+        }
+        let before = std::mem::replace(
+            &mut *self.0.broken.write().unwrap_or_else(std::sync::PoisonError::into_inner),
+            broken.clone(),
+        );
+        let known: HashSet<(&PathBuf, &str)> =
+            before.iter().map(|file| (&file.path, file.problems.as_str())).collect();
+        for file in broken.iter().filter(|file| !known.contains(&(&file.path, file.problems.as_str()))) {
+            tracing::warn!(
+                file = %file.path.display(),
+                kept_last_good_version = file.kept,
+                problems = file.problems,
+                "file cannot be used"
+            );
+        }
+    }
+}
+
+fn broken_modules(scan: &Scan) -> Vec<BrokenFile> {
+    let broken = scan.broken.iter().map(|broken| BrokenFile {
+        path: broken.file.clone(),
+        problems: broken
+            .problems
+            .iter()
+            .map(|problem| problem.located(&broken.file.display().to_string()))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        kept: broken.kept,
+    });
+    broken.collect()
+}
+
+/// Waits until nothing changes any more.
+async fn quiet(changes: &mut mpsc::Receiver<()>) {
+    let _ = tokio::time::timeout(LONGEST, async {
+        while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {}
+    })
+    .await;
+}
+
+/// The system's watches. A directory that cannot be watched yet is tried again at every look.
+struct Watching {
+    watcher: Option<RecommendedWatcher>,
+    dirs: Vec<PathBuf>,
+    watched: HashSet<PathBuf>,
+}
+
+impl Watching {
+    fn new(changed: mpsc::Sender<()>, modules: Vec<PathBuf>, templates: Vec<PathBuf>) -> Self {
+        let tell = move |event: notify::Result<notify::Event>| {
+            let only_read = event.as_ref().is_ok_and(|event| event.kind.is_access());
+            if !only_read {
+                // Full: the change before this one is not read yet.
+                let _ = changed.try_send(());
+            }
+        };
+        let watcher = notify::recommended_watcher(tell)
+            .inspect_err(|error| tracing::warn!(%error, "directories are not watched, only looked at"))
+            .ok();
+        Self { watcher, dirs: modules.into_iter().chain(templates).collect(), watched: HashSet::new() }
+    }
+
+    fn take_up(&mut self) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for dir in &self.dirs {
+            // A directory that went away took its watch with it.
+            if !dir.is_dir() {
+                if self.watched.remove(dir) {
+                    let _ = watcher.unwatch(dir);
+                }
+            } else if !self.watched.contains(dir) && watcher.watch(dir, RecursiveMode::Recursive).is_ok() {
+                self.watched.insert(dir.clone());
+            }
+        }
+    }
+}
