@@ -1,4 +1,7 @@
-//! Every call of the contract as a method of [`Client`]. Streams are made here and live in `turn_stream`.
+//! Every call of the contract as a method of [`Client`]; those about modules are in `modules`. Streams are made here and
+//! live in `turn_stream`.
+
+mod modules;
 
 use std::future::Future;
 
@@ -64,6 +67,21 @@ impl Client {
         self.unary(Repeat::Always, || {
             let (mut service, request) = (self.conversations(), request.clone());
             async move { service.list_conversations(request).await }
+        })
+        .await
+    }
+
+    /// Makes a conversation's context anew, from the modules and templates as they are now.
+    ///
+    /// # Errors
+    /// [`Error::FailedPrecondition`] when it is one without modules or a turn of it has not ended; others by the server's
+    /// reason.
+    pub async fn upgrade_conversation(&self, id: impl Into<String>) -> Result<v1::Conversation, Error> {
+        let request = v1::UpgradeConversationRequest { id: id.into() };
+        // Each call counts as an upgrade of its own.
+        self.unary(Repeat::WhenUnsent, || {
+            let (mut service, request) = (self.conversations(), request.clone());
+            async move { service.upgrade_conversation(request).await }
         })
         .await
     }

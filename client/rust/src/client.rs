@@ -16,6 +16,7 @@ use crate::{
     v1::{
         conversation_service_client::ConversationServiceClient,
         diagnostics_service_client::DiagnosticsServiceClient, instance_service_client::InstanceServiceClient,
+        module_service_client::ModuleServiceClient,
     },
 };
 
@@ -87,6 +88,10 @@ impl Client {
 
     pub(crate) fn instances(&self) -> InstanceServiceClient<Service> {
         InstanceServiceClient::new(self.service()).max_decoding_message_size(MESSAGE_LIMIT_BYTES)
+    }
+
+    pub(crate) fn modules(&self) -> ModuleServiceClient<Service> {
+        ModuleServiceClient::new(self.service()).max_decoding_message_size(MESSAGE_LIMIT_BYTES)
     }
 
     pub(crate) fn diagnostics(&self) -> DiagnosticsServiceClient<Service> {

@@ -49,7 +49,7 @@ pub enum TurnUpdate {
     },
     /// All text so far is void; what follows starts at offset 0.
     Reset {
-        /// `retry`, `tool_use` or `replaced`.
+        /// `retry`, `tool_use`, `replaced`, or `repair`: the data did not fit its schema and Claude was asked again.
         reason: String,
     },
     /// Claude calls a tool.

@@ -32,6 +32,8 @@ type Opening = Pin<Box<dyn Future<Output = Result<Response<Streaming<v1::TurnEve
 pub(crate) enum Origin {
     Send(v1::SendMessageRequest),
     Query(v1::QueryInstanceRequest),
+    // It is by far the largest.
+    Module(Box<v1::QueryModuleRequest>),
     Watch(v1::WatchTurnRequest),
 }
 
@@ -69,7 +71,7 @@ impl TurnStream {
                 held: request.text_offset,
                 ended: false,
             },
-            Origin::Send(_) | Origin::Query(_) => Progress::default(),
+            Origin::Send(_) | Origin::Query(_) | Origin::Module(_) => Progress::default(),
         };
         let patience = Patience::new(client.reconnect_timeout());
         let phase = Phase::Opening(connect(&client, &origin, &progress));
@@ -215,6 +217,10 @@ fn connect(client: &Client, origin: &Origin, progress: &Progress) -> Opening {
         Origin::Query(request) => {
             let mut service = client.instances();
             Box::pin(async move { service.query_instance(request).await })
+        }
+        Origin::Module(request) => {
+            let mut service = client.modules();
+            Box::pin(async move { service.query_module(*request).await })
         }
         Origin::Watch(request) => Box::pin(async move { service.watch_turn(request).await }),
     }

@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
+use crate::fake_modules::FakeModules;
 use claude_comms_client::{
     Client, TurnEvent, TurnUpdate,
-    v1::{self, conversation_service_server::*, turn_event::Event},
+    v1::{
+        self, conversation_service_server::*, module_service_server::ModuleServiceServer, turn_event::Event,
+    },
 };
 use tokio::{net::UnixListener, sync::watch, task::JoinSet};
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
@@ -134,7 +137,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    fn count(&self, call: &'static str) -> u32 {
+    pub(crate) fn count(&self, call: &'static str) -> u32 {
         let mut calls = self.calls.lock().expect("lock");
         let count = calls.entry(call).or_default();
         *count += 1;
@@ -146,7 +149,7 @@ impl State {
         self.cut.send_modify(|cuts| *cuts += 1);
     }
 
-    async fn mishap(&self) -> Result<(), Status> {
+    pub(crate) async fn mishap(&self) -> Result<(), Status> {
         let mishap = self.mishaps.lock().expect("lock").pop_front();
         match mishap {
             None => Ok(()),
@@ -156,6 +159,11 @@ impl State {
                 std::future::pending().await
             }
         }
+    }
+
+    /// The turn from its beginning.
+    pub(crate) fn play_all(self: &Arc<Self>, first: bool) -> ReceiverStream<Result<v1::TurnEvent, Status>> {
+        self.play(first, rest(&self.script, 0, 0))
     }
 
     fn play(
@@ -196,7 +204,7 @@ impl ConversationService for Fake {
         let request_id = request.into_inner().request_id;
         self.0.request_ids.lock().expect("lock").insert(request_id);
         self.0.mishap().await?;
-        Ok(Response::new(self.0.play(first, rest(&self.0.script, 0, 0))))
+        Ok(Response::new(self.0.play_all(first)))
     }
 
     async fn watch_turn(
@@ -262,6 +270,15 @@ impl ConversationService for Fake {
         Err(Status::unimplemented("not of this fake"))
     }
 
+    async fn upgrade_conversation(
+        &self,
+        _: Request<v1::UpgradeConversationRequest>,
+    ) -> Result<Response<v1::Conversation>, Status> {
+        self.0.count("upgrade_conversation");
+        self.0.mishap().await?;
+        Ok(Response::new(v1::Conversation { context_revision: 1, ..Default::default() }))
+    }
+
     async fn cancel_turn(&self, _: Request<v1::CancelTurnRequest>) -> Result<Response<v1::Turn>, Status> {
         Err(Status::unimplemented("not of this fake"))
     }
@@ -293,8 +310,10 @@ impl Rig {
         let mut wire = JoinSet::new();
         let incoming = UnixListenerStream::new(UnixListener::bind(&back).expect("bind"));
         let service = ConversationServiceServer::new(Fake(state.clone()));
+        let modules = ModuleServiceServer::new(FakeModules(state.clone()));
         wire.spawn(async move {
-            Server::builder().add_service(service).serve_with_incoming(incoming).await.expect("serve");
+            let services = Server::builder().add_service(service).add_service(modules);
+            services.serve_with_incoming(incoming).await.expect("serve");
         });
         let listener = UnixListener::bind(&front).expect("bind");
         let shared = state.clone();
