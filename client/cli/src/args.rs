@@ -1,9 +1,19 @@
 //! What users type. Knows no server; the meaning of each command is in `commands`.
 
+mod modules;
+mod prompt;
+mod values;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use claude_comms_client::v1::TurnState;
+
+pub(crate) use modules::{
+    DiscoverModules, PreviewContext, QueryModule, RegisterModule, ShowModule, ValidateModule,
+};
+pub(crate) use prompt::{Parameter, Prompt, Question, Sending, Shape};
+use values::{duration, label, since, turn_state};
 
 /// Ask Claude in the background: durable conversations on warm Claude Code processes.
 #[derive(Debug, Parser)]
@@ -102,7 +112,11 @@ pub(crate) enum Command {
     /// Make a conversation
     CreateConversation(CreateConversation),
     /// List conversations, newest first
-    ListConversations,
+    ListConversations {
+        /// Only those with this module on either side
+        #[arg(long, value_name = "NAME")]
+        module: Option<String>,
+    },
     /// Show a conversation with its turns
     ShowConversation(ConversationId),
     /// Ask in a conversation and print the answer as it comes
@@ -110,8 +124,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         target: ConversationId,
         #[command(flatten)]
-        prompt: Prompt,
+        question: Question,
     },
+    /// Make a conversation's context anew, from its modules as they are now
+    UpgradeConversation(ConversationId),
     /// Show a turn
     ShowTurn(TurnId),
     /// Wait until a turn has ended and show it
@@ -120,6 +136,26 @@ pub(crate) enum Command {
     CancelTurn(TurnId),
     /// List turns, oldest first
     ListTurns(ListTurns),
+    /// Register a module, or a new version of it
+    RegisterModule(RegisterModule),
+    /// List modules
+    ListModules,
+    /// Show a module: what it can do, and how it stands to others
+    ShowModule(ShowModule),
+    /// Take a registered module out of the registry; its conversations go on
+    UnregisterModule {
+        /// The module
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Find modules by what they can do, best first; all that is given must fit
+    DiscoverModules(DiscoverModules),
+    /// Check module descriptors without a server: a line a problem, exit code 1 if there is one
+    ValidateModule(ValidateModule),
+    /// Ask a module and print the answer as it comes
+    QueryModule(QueryModule),
+    /// Show what Claude would be told, without asking it
+    PreviewContext(PreviewContext),
     /// Show what the server is doing
     Status,
     /// Print the version of this program
@@ -143,6 +179,12 @@ pub(crate) struct Serve {
     /// The Claude Code CLI [default: claude in PATH]
     #[arg(long, value_name = "PATH")]
     pub(crate) claude_binary: Option<PathBuf>,
+    /// Directory of module descriptors, which is watched; may be given more than once
+    #[arg(long = "module-dir", value_name = "DIR")]
+    pub(crate) module_dirs: Vec<PathBuf>,
+    /// Directory of prompt templates, which is watched; may be given more than once
+    #[arg(long = "template-dir", value_name = "DIR")]
+    pub(crate) template_dirs: Vec<PathBuf>,
     /// Scenario of the simulated backend
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) scenario: Option<PathBuf>,
@@ -192,8 +234,14 @@ pub(crate) struct CreateConversation {
     #[arg(long)]
     pub(crate) title: Option<String>,
     /// System prompt of every turn
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "to")]
     pub(crate) system_prompt: Option<String>,
+    /// The module that asks [default: you]
+    #[arg(long, value_name = "MODULE", requires = "to")]
+    pub(crate) from: Option<String>,
+    /// The module that Claude speaks for
+    #[arg(long, value_name = "MODULE")]
+    pub(crate) to: Option<String>,
     /// Model alias or name
     #[arg(long)]
     pub(crate) model: Option<String>,
@@ -224,65 +272,19 @@ pub(crate) struct TurnId {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Prompt {
-    /// What to ask; - reads standard input
-    // The program's own options stay options; a prompt that is one of them goes after `--`.
-    #[arg(value_name = "PROMPT", allow_hyphen_values = true)]
-    pub(crate) text: String,
-    /// Print the accepted turn and return at once
-    #[arg(long)]
-    pub(crate) background: bool,
-    /// End the turn when it takes longer, time in the queue included
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub(crate) turn_timeout: Option<Duration>,
-    /// UUID that makes sending safe to repeat: the same one is the same turn
-    #[arg(long, value_name = "UUID")]
-    pub(crate) request_id: Option<uuid::Uuid>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ListTurns {
     /// Only those of this conversation
     #[arg(long, value_name = "ID")]
     pub(crate) conversation: Option<String>,
+    /// Only those of conversations with this module on either side
+    #[arg(long, value_name = "NAME")]
+    pub(crate) module: Option<String>,
     /// Only those in this state; may be given more than once
     #[arg(long = "state", value_name = "STATE", value_parser = turn_state, value_delimiter = ',')]
     pub(crate) states: Vec<TurnState>,
     /// Only those accepted since: a time as 2026-11-22T12:00:00Z, or how long ago, as in 10m, 2h or 3d
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub(crate) since: Option<prost_types::Timestamp>,
-}
-
-/// `90`, `90s`, `1m 30s`; a bare number is seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Ok(Duration::from_secs(seconds.into()));
-    }
-    humantime::parse_duration(text).map_err(|_| "give a duration as in 30s, 5m or 2h".into())
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        _ => Err("give a label as KEY=VALUE".into()),
-    }
-}
-
-/// Takes both `FAILED` and `TURN_STATE_FAILED`, in any case.
-fn turn_state(text: &str) -> Result<TurnState, String> {
-    let name = text.to_ascii_uppercase();
-    let name = name.strip_prefix("TURN_STATE_").unwrap_or(&name);
-    TurnState::from_str_name(&format!("TURN_STATE_{name}"))
-        .filter(|state| *state != TurnState::Unspecified)
-        .ok_or_else(|| "give QUEUED, RUNNING, COMPLETED, FAILED or CANCELLED".into())
-}
-
-fn since(text: &str) -> Result<prost_types::Timestamp, String> {
-    let time = match humantime::parse_duration(text) {
-        Ok(ago) => std::time::SystemTime::now().checked_sub(ago).map(Into::into),
-        Err(_) => text.parse().ok(),
-    };
-    time.ok_or_else(|| "give a time as 2026-11-22T12:00:00Z, or how long ago, as in 10m or 3d".into())
 }
 
 #[cfg(test)]
@@ -301,7 +303,9 @@ mod tests {
         let parse = |words: &[&str]| {
             let line = ["claude-comms", "continue-conversation", "--id", "x"].iter().chain(words);
             match Arguments::try_parse_from(line)?.command {
-                Command::ContinueConversation { prompt, .. } => Ok((prompt.text, prompt.background)),
+                Command::ContinueConversation { question, .. } => {
+                    Ok((question.text.expect("a prompt"), question.sending.background))
+                }
                 other => panic!("{other:?}"),
             }
         };
@@ -316,26 +320,22 @@ mod tests {
     }
 
     #[test]
-    fn states_are_taken_with_and_without_their_prefix() {
-        for text in ["FAILED", "failed", "TURN_STATE_FAILED"] {
-            assert_eq!(turn_state(text), Ok(TurnState::Failed));
-        }
-        for text in ["", "UNSPECIFIED", "DONE", "TURN_STATE_"] {
-            assert!(turn_state(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn since_takes_a_time_and_a_span() {
-        let instant = prost_types::Timestamp { seconds: 1_795_348_800, nanos: 0 };
-        assert_eq!(since("2026-11-22T12:00:00Z"), Ok(instant));
-        assert_eq!(since("2026-11-22T13:00:00+01:00"), Ok(instant));
-        let now = prost_types::Timestamp::from(std::time::SystemTime::now());
-        let ago = now.seconds - since("2h").expect("span").seconds;
-        assert!((7199..=7201).contains(&ago), "{ago}");
-        for text in ["", "yesterday", "10", "99999999999999y"] {
-            assert!(since(text).is_err(), "{text}");
-        }
+    fn a_question_needs_a_prompt_unless_a_template_is_named() {
+        let parse = |words: &[&str]| {
+            let line = ["claude-comms", "query-module", "arangodb"].iter().chain(words);
+            match Arguments::try_parse_from(line)?.command {
+                Command::QueryModule(query) => Ok(query.question),
+                other => panic!("{other:?}"),
+            }
+        };
+        let kind = |words| parse(words).map(|_| ()).map_err(|error: clap::Error| error.kind());
+        use clap::error::ErrorKind;
+        assert_eq!(kind(&[]), Err(ErrorKind::MissingRequiredArgument));
+        assert_eq!(kind(&["why?", "--data", "--background"]), Err(ErrorKind::ArgumentConflict));
+        assert_eq!(kind(&["why?", "--param", "depth"]), Err(ErrorKind::ValueValidation));
+        assert_eq!(parse(&["--template", "report"]).expect("no prompt").text, None);
+        let question = parse(&["-5?", "--param", "a=1", "--param", "b=2"]).expect("both");
+        assert_eq!((question.text.as_deref(), question.shape.parameters.len()), (Some("-5?"), 2));
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) fn run(serve: Serve, ui: &Ui) -> Result<Exit, Failure> {
         backend: serve.backend,
         claude_binary: serve.claude_binary,
         scenario: serve.scenario,
+        module_dirs: serve.module_dirs,
+        template_dirs: serve.template_dirs,
     };
     let config = config::load(overrides, std::env::vars_os()).map_err(|error| bad_config(&error))?;
     log(log_format, ui);

@@ -2,9 +2,13 @@
 
 use claude_comms_client::v1;
 
-use super::{PAGE_SIZE, pages, stream, turns};
+use super::{
+    PAGE_SIZE, input, pages,
+    stream::{self, Show},
+    turns,
+};
 use crate::{
-    args::{CreateConversation, Format, Prompt},
+    args::{CreateConversation, Format, Question},
     context::Context,
     exit::{Exit, Failure},
     ids,
@@ -18,15 +22,24 @@ pub(super) async fn create(context: &mut Context<'_>, create: CreateConversation
         system_prompt: create.system_prompt.unwrap_or_default(),
         model: create.model.unwrap_or_default(),
         labels: create.labels.into_iter().collect(),
+        source_module: create.from.unwrap_or_default(),
+        target_module: create.to.unwrap_or_default(),
+        context_overrides: None,
     };
     let conversation = context.patience.wait(context.client.create_conversation(request)).await?;
     context.ui.resource(&conversation)?;
     Ok(Exit::Done)
 }
 
-pub(super) async fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
+pub(super) async fn list(context: &mut Context<'_>, module: Option<String>) -> Result<Exit, Failure> {
+    let module = module.unwrap_or_default();
     let conversations = pages(async |page_token| {
-        let request = v1::ListConversationsRequest { page_size: PAGE_SIZE, page_token, ..Default::default() };
+        let request = v1::ListConversationsRequest {
+            page_size: PAGE_SIZE,
+            page_token,
+            module: module.clone(),
+            ..Default::default()
+        };
         let page = context.patience.wait(context.client.list_conversations(request)).await?;
         Ok((page.conversations, page.next_page_token))
     })
@@ -34,7 +47,11 @@ pub(super) async fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let list = v1::ListConversationsResponse { conversations, next_page_token: String::new() };
     context.ui.list(&list, || views::conversations(&list.conversations))?;
     if list.conversations.is_empty() {
-        context.ui.note(&format!("no conversation yet; make one with: {}", command("create-conversation")));
+        context.ui.note(&if module.is_empty() {
+            format!("no conversation yet; make one with: {}", command("create-conversation"))
+        } else {
+            format!("no conversation with {}", printable(&module))
+        });
     }
     Ok(Exit::Done)
 }
@@ -85,22 +102,42 @@ fn reading(context: &Context<'_>, turn: &v1::Turn) -> String {
 pub(super) async fn continue_with(
     context: &mut Context<'_>,
     text: &str,
-    prompt: Prompt,
+    question: Question,
 ) -> Result<Exit, Failure> {
+    let input::Shaped { output_schema, template, parameters } = input::shaped(question.shape)?;
+    let stream::Sent { request_id, timeout } = stream::sent(&question.sending)?;
     let conversation_id = ids::conversation(context, text).await?;
-    let request_id = prompt.request_id.map(|id| id.to_string()).unwrap_or_default();
-    let timeout = stream::turn_timeout(&prompt)?;
-    if prompt.background {
+    let prompt = question.text.unwrap_or_default();
+    let client = context.client.clone();
+    if question.sending.background {
         let request = v1::SubmitMessageRequest {
             conversation_id,
-            prompt: prompt.text,
+            prompt,
             request_id,
+            output_schema,
+            template,
+            parameters,
             timeout,
             instance_id: String::new(),
         };
-        return stream::submit(context, request).await;
+        return stream::submit(context, Box::pin(client.submit_message(request))).await;
     }
-    let request = v1::SendMessageRequest { conversation_id, prompt: prompt.text, request_id, timeout };
-    let client = context.client.clone();
-    stream::follow(context, client.send_message(request)).await
+    let request = v1::SendMessageRequest {
+        conversation_id,
+        prompt,
+        request_id,
+        output_schema,
+        template,
+        parameters,
+        timeout,
+    };
+    let show = if question.data { Show::Data } else { Show::Answer };
+    Ok(stream::follow_as(context, Box::pin(client.send_message(request)), show).await?.exit)
+}
+
+pub(super) async fn upgrade(context: &mut Context<'_>, text: &str) -> Result<Exit, Failure> {
+    let id = ids::conversation(context, text).await?;
+    let conversation = context.patience.wait(context.client.upgrade_conversation(id)).await?;
+    context.ui.resource(&conversation)?;
+    Ok(Exit::Done)
 }

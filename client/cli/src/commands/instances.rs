@@ -86,9 +86,8 @@ pub(super) async fn stop(context: &mut Context<'_>, text: &str, now: bool) -> Re
 
 pub(super) async fn query(context: &mut Context<'_>, text: &str, prompt: Prompt) -> Result<Exit, Failure> {
     let id = ids::instance(context, text).await?;
-    let request_id = prompt.request_id.map(|id| id.to_string()).unwrap_or_default();
-    let timeout = stream::turn_timeout(&prompt)?;
-    if prompt.background {
+    let stream::Sent { request_id, timeout } = stream::sent(&prompt.sending)?;
+    if prompt.sending.background {
         let instance = context.patience.wait(context.client.get_instance(id)).await?;
         let request = v1::SubmitMessageRequest {
             conversation_id: instance.conversation_id,
@@ -96,8 +95,10 @@ pub(super) async fn query(context: &mut Context<'_>, text: &str, prompt: Prompt)
             request_id,
             timeout,
             instance_id: instance.id,
+            ..Default::default()
         };
-        return stream::submit(context, request).await;
+        let client = context.client.clone();
+        return stream::submit(context, client.submit_message(request)).await;
     }
     let request = v1::QueryInstanceRequest { id, prompt: prompt.text, request_id, timeout };
     let client = context.client.clone();

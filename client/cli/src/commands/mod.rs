@@ -1,12 +1,14 @@
 //! What each command does. One file a resource; `stream` shows a turn as it comes.
 
 pub(crate) mod conversations;
+mod input;
 mod instances;
+mod modules;
+mod questions;
 mod server;
 pub(crate) mod stream;
 mod turns;
-
-use std::io::Read as _;
+mod validate;
 
 use claude_comms_client::Error;
 
@@ -19,16 +21,16 @@ use crate::{
 
 /// What a list command asks for at once; the most a server gives.
 const PAGE_SIZE: i32 = 1000;
-/// What is read of standard input at most: more than any server takes, less than would hurt this machine.
-const STDIN_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Runs a command to its end.
 pub(crate) fn run(global: &Global, command: Command, ui: &Ui) -> Result<Exit, Failure> {
-    if let Command::Version = command {
-        return server::version(ui);
+    match command {
+        Command::Version => return server::version(ui),
+        Command::ValidateModule(validate) => return validate::run(ui, &validate),
+        _ => {}
     }
     // Before the runtime: Ctrl-C while standard input is read ends the program as usual.
-    let command = with_prompt(command)?;
+    let command = input::with_prompt(command)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -47,40 +49,28 @@ async fn dispatch(context: &mut Context<'_>, command: Command) -> Result<Exit, F
         Command::StopInstance { target, now } => instances::stop(context, &target.id, now).await,
         Command::QueryInstance { target, prompt } => instances::query(context, &target.id, prompt).await,
         Command::CreateConversation(create) => conversations::create(context, create).await,
-        Command::ListConversations => conversations::list(context).await,
+        Command::ListConversations { module } => conversations::list(context, module).await,
         Command::ShowConversation(target) => conversations::show(context, &target.id).await,
-        Command::ContinueConversation { target, prompt } => {
-            conversations::continue_with(context, &target.id, prompt).await
+        Command::ContinueConversation { target, question } => {
+            conversations::continue_with(context, &target.id, question).await
         }
+        Command::UpgradeConversation(target) => conversations::upgrade(context, &target.id).await,
         Command::ShowTurn(target) => turns::show(context, &target.id).await,
         Command::WaitTurn(target) => turns::wait(context, &target.id).await,
         Command::CancelTurn(target) => turns::cancel(context, &target.id).await,
         Command::ListTurns(filter) => turns::list(context, filter).await,
+        Command::RegisterModule(register) => modules::register(context, register).await,
+        Command::ListModules => modules::list(context).await,
+        Command::ShowModule(show) => modules::show(context, show).await,
+        Command::UnregisterModule { name } => modules::unregister(context, name).await,
+        Command::DiscoverModules(discover) => modules::discover(context, discover).await,
+        Command::QueryModule(query) => questions::query(context, query).await,
+        Command::PreviewContext(preview) => questions::preview(context, preview).await,
         Command::Status => server::status(context).await,
         Command::Version => server::version(context.ui),
+        Command::ValidateModule(_) => unreachable!("run answers what needs no server"),
         Command::Serve(_) | Command::Demo(_) => unreachable!("main runs what needs a server of its own"),
     }
-}
-
-/// Puts standard input in the place of a prompt of `-`.
-fn with_prompt(mut command: Command) -> Result<Command, Failure> {
-    if let Command::QueryInstance { prompt, .. } | Command::ContinueConversation { prompt, .. } = &mut command
-        && prompt.text == "-"
-    {
-        let mut text = String::new();
-        let read = std::io::stdin().lock().take(STDIN_LIMIT_BYTES + 1).read_to_string(&mut text);
-        match read {
-            Ok(bytes) if bytes as u64 > STDIN_LIMIT_BYTES => {
-                return Err(Failure::new(Exit::Usage, "the prompt on standard input is longer than 64 MiB"));
-            }
-            Ok(_) => prompt.text = text,
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                return Err(Failure::new(Exit::Usage, "the prompt on standard input is not UTF-8"));
-            }
-            Err(error) => return Err(Failure::new(Exit::Failed, format!("read standard input: {error}"))),
-        }
-    }
-    Ok(command)
 }
 
 /// Reads every page of a list.

@@ -1,24 +1,52 @@
 //! A turn as it comes: tokens on standard output, all else on standard error; Ctrl-C, `--timeout` and the exit code.
 
+mod screen;
+
 use std::{future::Future, pin::Pin, time::Duration};
 
-use claude_comms_client::{Error, TurnEvent, TurnStream, TurnUpdate, v1};
+use claude_comms_client::{Error, TurnStream, v1};
 use tokio::sync::watch;
 
 use crate::{
-    args::{Format, Prompt},
+    args::Sending,
     context::{Context, expired, timed_out},
     exit::{Exit, Failure},
-    output::{Ui, cost, duration, printable, short_id, span, state, tokens},
+    output::{Ui, short_id},
     suggest::command,
 };
 
+use screen::Screen;
+
 type Cancelling = Pin<Box<dyn Future<Output = Result<v1::Turn, Error>>>>;
 
-/// The turn's own limit as the contract wants it.
-pub(super) fn turn_timeout(prompt: &Prompt) -> Result<Option<prost_types::Duration>, Failure> {
-    let limit = prompt.turn_timeout.map(prost_types::Duration::try_from).transpose();
-    limit.map_err(|_| Failure::new(Exit::Usage, "--turn-timeout is too long"))
+/// How a turn is sent, as requests want it.
+pub(super) struct Sent {
+    /// Empty lets the client make one.
+    pub(super) request_id: String,
+    /// The turn's own limit.
+    pub(super) timeout: Option<prost_types::Duration>,
+}
+
+/// Reads how a turn is sent.
+pub(super) fn sent(sending: &Sending) -> Result<Sent, Failure> {
+    let timeout = sending.turn_timeout.map(prost_types::Duration::try_from).transpose();
+    let timeout = timeout.map_err(|_| Failure::new(Exit::Usage, "--turn-timeout is too long"))?;
+    Ok(Sent { request_id: sending.request_id.map(|id| id.to_string()).unwrap_or_default(), timeout })
+}
+
+/// What of a turn goes to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Show {
+    /// The answer as it comes; events where the format is not the table.
+    Answer,
+    /// The data alone, once it is there. Nothing is said of how it came.
+    Data,
+}
+
+/// How a turn that was followed has ended.
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    pub(super) turn: v1::Turn,
 }
 
 /// How to see a turn that this command has left.
@@ -29,9 +57,9 @@ pub(super) fn goes_on(turn_id: &str) -> String {
 /// Sends in the background and prints the accepted turn.
 pub(super) async fn submit(
     context: &mut Context<'_>,
-    request: v1::SubmitMessageRequest,
+    submitting: impl Future<Output = Result<v1::Turn, Error>>,
 ) -> Result<Exit, Failure> {
-    let turn = context.patience.wait(context.client.submit_message(request)).await?;
+    let turn = context.patience.wait(submitting).await?;
     context.ui.resource(&turn)?;
     let wait = command(&format!("wait-turn --id {}", short_id(&turn.id)));
     context.ui.note(&format!("wait for it with: {wait}"));
@@ -43,10 +71,19 @@ pub(crate) async fn follow(
     context: &mut Context<'_>,
     opening: impl Future<Output = Result<TurnStream, Error>>,
 ) -> Result<Exit, Failure> {
+    Ok(follow_as(context, opening, Show::Answer).await?.exit)
+}
+
+/// As [`follow`], and says what the turn came to.
+pub(super) async fn follow_as(
+    context: &mut Context<'_>,
+    opening: impl Future<Output = Result<TurnStream, Error>>,
+    show: Show,
+) -> Result<Ended, Failure> {
     let mut stream = context.patience.wait(opening).await?;
     let turn_id = stream.turn_id().to_owned();
     let limit = context.patience.limit();
-    let mut screen = Screen::new(context.ui);
+    let mut screen = Screen::new(context.ui, show);
     let mut link = Link::new(&stream, context.client.reconnect_timeout());
     let mut interrupted = false;
     let mut cancelling: Option<Cancelling> = None;
@@ -64,7 +101,8 @@ pub(crate) async fn follow(
                     _ => failure,
                 });
                 if let Some(turn) = shown? {
-                    return if interrupted { Ok(Exit::Interrupted) } else { judge(context.ui, &turn) };
+                    let exit = if interrupted { Exit::Interrupted } else { judge(context.ui, &turn)? };
+                    return Ok(Ended { exit, turn });
                 }
             }
             () = link.changed() => link.tell(&mut screen),
@@ -147,138 +185,4 @@ impl Link {
             "connected again".to_owned()
         });
     }
-}
-
-/// What the user has seen so far.
-struct Screen<'a> {
-    ui: &'a Ui,
-    /// Text that is held back because standard output cannot be taken back.
-    held: String,
-    /// Text that may yet be reset was shown or is held.
-    has_text: bool,
-    /// The cursor is within a line.
-    within_line: bool,
-    queued: bool,
-}
-
-impl<'a> Screen<'a> {
-    fn new(ui: &'a Ui) -> Self {
-        Self { ui, held: String::new(), has_text: false, within_line: false, queued: false }
-    }
-
-    /// Shows an event; returns the terminal record after the last one.
-    fn show(&mut self, event: TurnEvent) -> Result<Option<v1::Turn>, Failure> {
-        if self.ui.format != Format::Table {
-            let ended = event.update.terminal().cloned();
-            self.ui.event(&v1::TurnEvent::from(event))?;
-            return Ok(ended);
-        }
-        match event.update {
-            TurnUpdate::Text { text, .. } => self.text(&text)?,
-            TurnUpdate::Reset { reason } => self.reset(&reason),
-            TurnUpdate::Queued { position } => {
-                self.queued = true;
-                self.note(&match position {
-                    0 => "waiting for a process".to_owned(),
-                    1 => "waiting; 1 turn is before this one".to_owned(),
-                    n => format!("waiting; {n} turns are before this one"),
-                });
-            }
-            TurnUpdate::Started { attempt, .. } if attempt > 1 => {
-                self.note(&format!("started again, try {attempt}"))
-            }
-            TurnUpdate::Started { .. } if self.queued => self.note("started"),
-            TurnUpdate::Retrying(retrying) => self.note(&retry(&retrying)),
-            TurnUpdate::SessionReset { reason } => {
-                self.note(&format!("Claude's memory of this conversation was lost: {}", printable(&reason)));
-            }
-            TurnUpdate::ToolCall(call) => self.note(&format!("calls {}", printable(&call.name))),
-            TurnUpdate::ToolResult(result) if result.is_error => self.note("the tool reported an error"),
-            TurnUpdate::Completed(turn) => {
-                if !self.held.is_empty() {
-                    let held = std::mem::take(&mut self.held);
-                    self.ui.write(&held)?;
-                    self.within_line = !held.ends_with('\n');
-                }
-                if self.within_line {
-                    self.ui.write("\n")?;
-                    self.within_line = false;
-                }
-                self.footer(&turn);
-                return Ok(Some(*turn));
-            }
-            TurnUpdate::Failed(turn) | TurnUpdate::Cancelled(turn) => {
-                self.end_line();
-                self.footer(&turn);
-                return Ok(Some(*turn));
-            }
-            _ => {}
-        }
-        Ok(None)
-    }
-
-    fn text(&mut self, text: &str) -> Result<(), Failure> {
-        self.has_text = true;
-        if !self.ui.live {
-            self.held.push_str(text);
-            return Ok(());
-        }
-        self.within_line = !text.ends_with('\n');
-        self.ui.write(&printable(text))
-    }
-
-    fn reset(&mut self, reason: &str) {
-        self.held.clear();
-        if std::mem::take(&mut self.has_text) {
-            self.note(match reason {
-                "tool_use" => "(that was not the answer yet)",
-                "replaced" => "(the answer is another one)",
-                _ => "(the answer begins again)",
-            });
-        }
-    }
-
-    fn note(&mut self, text: &str) {
-        if !self.ui.quiet {
-            self.end_line();
-            self.ui.note(text);
-        }
-    }
-
-    /// Puts the cursor of a terminal at the start of a line.
-    fn end_line(&mut self) {
-        if self.within_line {
-            // The text itself was written; a terminal that is gone shows at the next write.
-            let _ = self.ui.write("\n");
-            self.within_line = false;
-        }
-    }
-
-    fn footer(&self, turn: &v1::Turn) {
-        let mut parts = vec![format!("turn {}", short_id(&turn.id))];
-        if turn.state() != v1::TurnState::Completed {
-            parts.push(state(turn.state().as_str_name()).to_owned());
-        }
-        parts.extend([tokens(turn.usage.as_ref()), cost(turn.cost_usd)]);
-        parts.extend(span(turn.create_time.as_ref(), turn.end_time.as_ref()).map(duration));
-        parts.retain(|part| part != "-");
-        self.ui.note(&parts.join(" · "));
-    }
-}
-
-fn retry(retrying: &v1::TurnRetrying) -> String {
-    let who = match retrying.scope() {
-        v1::RetryScope::Process => "the process ended before it answered",
-        _ => "the API call failed",
-    };
-    let status = if retrying.http_status == 0 { String::new() } else { format!(" {}", retrying.http_status) };
-    let delay =
-        retrying.delay.and_then(|delay| std::time::Duration::try_from(delay).ok()).unwrap_or_default();
-    format!(
-        "{who} ({}{status}); retry {} of {} in {}",
-        printable(&retrying.reason),
-        retrying.attempt,
-        retrying.max_attempts,
-        duration(delay)
-    )
 }

@@ -8,13 +8,16 @@ use crate::{
     context::Context,
     exit::{Exit, Failure},
     ids,
-    output::{short_id, views},
+    output::{View as _, printable, short_id, views},
 };
 
 pub(super) async fn show(context: &mut Context<'_>, text: &str) -> Result<Exit, Failure> {
     let id = ids::turn(context, text).await?;
     let turn = context.patience.wait(context.client.get_turn(id)).await?;
-    context.ui.resource(&turn)?;
+    context.ui.resource_as(&turn, || {
+        // What Claude was sent in place of the prompt is long and mostly the same from turn to turn.
+        if context.ui.verbose { turn.details().block("message", &turn.message) } else { turn.details() }
+    })?;
     Ok(Exit::Done)
 }
 
@@ -44,11 +47,13 @@ pub(super) async fn list(context: &mut Context<'_>, filter: ListTurns) -> Result
         Some(text) => ids::conversation(context, text).await?,
         None => String::new(),
     };
-    let request_is_plain = filter.states.is_empty() && filter.since.is_none();
+    let module = filter.module.unwrap_or_default();
+    let request_is_plain = filter.states.is_empty() && filter.since.is_none() && module.is_empty();
     let request = v1::ListTurnsRequest {
         conversation_id: conversation_id.clone(),
         states: filter.states.into_iter().map(Into::into).collect(),
         since: filter.since,
+        module: module.clone(),
         ..Default::default()
     };
     let list = v1::ListTurnsResponse { turns: all(context, request).await?, next_page_token: String::new() };
@@ -60,7 +65,8 @@ pub(super) async fn list(context: &mut Context<'_>, filter: ListTurns) -> Result
         } else {
             format!(" of {}", short_id(&conversation_id))
         };
-        context.ui.note(&if filtered { format!("no turn{of} fits") } else { "no turn yet".to_owned() });
+        let with = if module.is_empty() { String::new() } else { format!(" with {}", printable(&module)) };
+        context.ui.note(&if filtered { format!("no turn{of}{with} fits") } else { "no turn yet".to_owned() });
     }
     Ok(Exit::Done)
 }

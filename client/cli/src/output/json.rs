@@ -5,7 +5,10 @@ use claude_comms_proto::descriptor_pool;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde::{Serialize, Serializer};
 
-use crate::exit::{Exit, Failure};
+use crate::{
+    args::Format,
+    exit::{Exit, Failure},
+};
 
 /// A message with its name in the contract.
 pub(crate) trait Resource: prost::Message {
@@ -20,11 +23,15 @@ macro_rules! resources {
 }
 
 resources!(
+    ContextPreview,
     Conversation,
+    DiscoverModulesResponse,
     Instance,
     ListConversationsResponse,
     ListInstancesResponse,
+    ListModulesResponse,
     ListTurnsResponse,
+    Module,
     ServerInfo,
     Turn,
     TurnEvent,
@@ -57,8 +64,7 @@ impl Json {
 
     /// The same value as YAML, with a line break at the end.
     pub(super) fn yaml(&self) -> Result<String, Failure> {
-        let text = serde_yaml::to_string(self).map_err(|error| unprintable(&error))?;
-        Ok(text.trim_end_matches('\n').to_owned() + "\n")
+        yaml(self)
     }
 }
 
@@ -67,6 +73,25 @@ impl Serialize for Json {
         let options = SerializeOptions::new().skip_default_fields(false);
         self.0.serialize_with_options(serializer, &options)
     }
+}
+
+/// A value of any kind, with a line break at the end; JSON where the format is not YAML.
+pub(super) fn serialized(value: &impl Serialize, format: Format) -> Result<String, Failure> {
+    match format {
+        Format::Yaml => yaml(value),
+        _ => Ok(serde_json::to_string_pretty(value).map_err(|error| unprintable(&error))? + "\n"),
+    }
+}
+
+/// JSON text as YAML, with a line break at the end.
+pub(super) fn yaml_of_text(text: &str) -> Result<String, Failure> {
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| unprintable(&error))?;
+    yaml(&value)
+}
+
+fn yaml(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_yaml::to_string(value).map_err(|error| unprintable(&error))?;
+    Ok(text.trim_end_matches('\n').to_owned() + "\n")
 }
 
 fn unprintable(error: &dyn std::fmt::Display) -> Failure {

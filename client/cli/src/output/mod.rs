@@ -1,7 +1,10 @@
 //! What users see: where it goes, in which form, in which colours. Knows the contract's messages, not the server.
 
 mod human;
+mod indent;
 mod json;
+pub(crate) mod module_views;
+mod schema_words;
 mod table;
 pub(crate) mod views;
 
@@ -13,6 +16,7 @@ use crate::{
 };
 
 pub(crate) use human::{cost, duration, printable, short_id, span, state, tokens};
+pub(crate) use indent::indented;
 use json::Json;
 pub(crate) use json::Resource;
 pub(crate) use table::{Column, Details, Table};
@@ -108,18 +112,21 @@ impl Ui {
 
     /// Prints a resource.
     pub(crate) fn resource<T: Resource + View>(&self, resource: &T) -> Result<(), Failure> {
-        match self.format {
-            Format::Table => self.write(&resource.details().render(self.out)),
-            Format::Json | Format::Yaml => self.value(resource),
-        }
+        self.resource_as(resource, || resource.details())
+    }
+
+    /// Prints a resource whose facts are more than its own.
+    pub(crate) fn resource_as<T: Resource>(
+        &self,
+        resource: &T,
+        details: impl FnOnce() -> Details,
+    ) -> Result<(), Failure> {
+        self.shown(resource, |paint, _| details().render(paint))
     }
 
     /// Prints a list, in the shape of its List response.
     pub(crate) fn list<T: Resource>(&self, list: &T, table: impl FnOnce() -> Table) -> Result<(), Failure> {
-        match self.format {
-            Format::Table => self.write(&table().render(self.out, self.width)),
-            Format::Json | Format::Yaml => self.value(list),
-        }
+        self.shown(list, |paint, width| table().render(paint, width))
     }
 
     /// Prints a message as JSON or YAML.
@@ -147,6 +154,36 @@ impl Ui {
         Ok(())
     }
 
+    /// Prints JSON text that is data of its own: indented, or as YAML. No number of it changes.
+    pub(crate) fn json_text(&self, text: &str) -> Result<(), Failure> {
+        self.write(&match self.format {
+            Format::Table | Format::Json => indented(text) + "\n",
+            Format::Yaml => json::yaml_of_text(text)?,
+        })
+    }
+
+    /// Prints JSON text as YAML, whatever the format.
+    pub(crate) fn yaml_text(&self, json: &str) -> Result<(), Failure> {
+        self.write(&json::yaml_of_text(json)?)
+    }
+
+    /// Prints a message that people read in a form of its own.
+    pub(crate) fn shown<T: Resource>(
+        &self,
+        message: &T,
+        text: impl FnOnce(Paint, Option<u16>) -> String,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => self.write(&text(self.out, self.width)),
+            Format::Json | Format::Yaml => self.value(message),
+        }
+    }
+
+    /// Prints a value that is no message of the contract, as JSON or YAML.
+    pub(crate) fn serialized(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
+        self.write(&json::serialized(value, self.format)?)
+    }
+
     /// Paint of standard error.
     pub(crate) fn err(&self) -> Paint {
         self.err
@@ -171,9 +208,21 @@ impl Ui {
         }
     }
 
+    /// Says what is probably not meant, unless `--quiet`.
+    pub(crate) fn warning(&self, message: &str) {
+        if !self.quiet {
+            say(&format!("{} {}", self.err.paint(Tone::Busy, "warning:"), printable(message)));
+        }
+    }
+
     /// Says what went wrong.
     pub(crate) fn error(&self, message: &str) {
         say(&format!("{} {}", self.err.paint(Tone::Bad, "error:"), printable(message)));
+    }
+
+    /// Says a line that has its form from elsewhere, as compilers have theirs.
+    pub(crate) fn line(&self, line: &str) {
+        say(&printable(line));
     }
 
     /// Says more of what went wrong.

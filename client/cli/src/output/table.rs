@@ -13,7 +13,8 @@ const FLEXIBLE_MIN: u16 = 12;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     name: &'static str,
-    flexible: bool,
+    /// Columns that it keeps at least, where its text may be cut.
+    flexible: Option<u16>,
     right: bool,
     painted: bool,
     /// Dropped first when the terminal is narrow; 0 is never dropped.
@@ -23,12 +24,18 @@ pub(crate) struct Column {
 impl Column {
     /// A column that is as wide as its content and always there.
     pub(crate) const fn new(name: &'static str) -> Self {
-        Self { name, flexible: false, right: false, painted: false, drop_rank: 0 }
+        Self { name, flexible: None, right: false, painted: false, drop_rank: 0 }
     }
 
     /// Its text may be cut to fit.
     pub(crate) const fn flexible(mut self) -> Self {
-        self.flexible = true;
+        self.flexible = Some(FLEXIBLE_MIN);
+        self
+    }
+
+    /// Its text may be cut to fit, to so many columns at least: less would say nothing.
+    pub(crate) const fn flexible_from(mut self, least: u16) -> Self {
+        self.flexible = Some(least);
         self
     }
 
@@ -89,7 +96,7 @@ impl Table {
     fn fitted(&self, paint: Paint, widths: &[u16], width: u16) -> Grid {
         let least = |index: usize| {
             let natural = widths[index];
-            if self.columns[index].flexible { natural.min(FLEXIBLE_MIN) } else { natural }
+            self.columns[index].flexible.map_or(natural, |least| natural.min(least))
         };
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let needed = |shown: &[usize]| -> usize {
@@ -110,8 +117,9 @@ impl Table {
         // The right padding of the last column is trimmed away.
         grid.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.saturating_add(2));
         grid.set_constraints(shown.iter().map(|&index| {
-            if self.columns[index].flexible {
-                ColumnConstraint::LowerBoundary(comfy_table::Width::Fixed(least(index)))
+            if self.columns[index].flexible.is_some() {
+                // The padding counts as width.
+                ColumnConstraint::LowerBoundary(comfy_table::Width::Fixed(least(index) + 2))
             } else {
                 ColumnConstraint::ContentWidth
             }

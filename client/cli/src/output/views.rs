@@ -7,6 +7,8 @@ use claude_comms_client::v1;
 use super::{
     Column, Details, Table,
     human::{ago, bytes, cost, duration, short_id, span, state, time, tokens},
+    indented,
+    module_views::between,
 };
 
 /// A resource that people can read.
@@ -53,6 +55,14 @@ impl View for v1::Conversation {
             .fact("id", &self.id)
             .fact("title", &self.title)
             .state("state", state(self.state().as_str_name()))
+            .fact(
+                "modules",
+                between(
+                    (&self.source_module, &self.source_version),
+                    (&self.target_module, &self.target_version),
+                ),
+            )
+            .fact("context made anew", times(self.context_revision))
             .fact("model", &self.model)
             .fact("labels", labels.join(" "))
             .fact("turns", self.turn_count.to_string())
@@ -80,6 +90,8 @@ impl View for v1::Turn {
             details = details.fact("reason", &failure.reason).fact("message", &failure.message);
         }
         details
+            .fact("template", &self.template)
+            .fact("capability", &self.capability)
             .fact("instance", &self.instance_id)
             .fact("attempt", count(self.attempt))
             .fact("in context", if self.in_context { "yes" } else { "no" })
@@ -93,6 +105,7 @@ impl View for v1::Turn {
             .fact("cut here", self.truncated_fields.join(" "))
             .block("prompt", &self.prompt)
             .block("text", &self.text)
+            .block("data", &head(&indented(&self.data_json)))
             .block("partial text", &self.partial_text)
     }
 }
@@ -115,6 +128,7 @@ impl View for v1::ServerInfo {
             .fact("queued turns", format!("{} of {}", self.queued_turns, self.max_queue))
             .fact("conversations", self.conversations.to_string())
             .fact("turns", self.turns.to_string())
+            .fact("modules", self.modules.to_string())
             .fact("prompt limit", bytes(self.prompt_limit_bytes))
             .fact(
                 "turn time-out",
@@ -125,6 +139,7 @@ impl View for v1::ServerInfo {
             )
             .fact("server id", format!("{}, start {}", self.server_id, self.incarnation))
             .fact("store schema", self.store_schema_version.to_string())
+            .block("broken files", &self.broken_files.iter().map(broken).collect::<String>())
     }
 }
 
@@ -163,11 +178,12 @@ pub(crate) fn conversations(conversations: &[v1::Conversation]) -> Table {
     let now = SystemTime::now();
     let mut table = Table::new(&[
         Column::new("ID"),
-        Column::new("STATE").painted().droppable(2),
-        Column::new("TURNS").right().droppable(1),
-        Column::new("TOKENS").right().droppable(5),
-        Column::new("COST").right().droppable(4),
+        Column::new("STATE").painted().droppable(4),
+        Column::new("TURNS").right().droppable(2),
+        Column::new("TOKENS").right().droppable(6),
+        Column::new("COST").right().droppable(5),
         Column::new("UPDATED").droppable(3),
+        Column::new("FROM → TO").flexible_from(24).droppable(1),
         Column::new("TITLE").flexible(),
     ]);
     for conversation in conversations {
@@ -178,6 +194,7 @@ pub(crate) fn conversations(conversations: &[v1::Conversation]) -> Table {
             tokens(conversation.usage.as_ref()),
             cost(conversation.cost_usd),
             ago(conversation.update_time.as_ref(), now),
+            or_dash(&between((&conversation.source_module, ""), (&conversation.target_module, ""))),
             or_dash(&conversation.title),
         ]);
     }
@@ -213,7 +230,39 @@ pub(crate) fn turns(turns: &[v1::Turn]) -> Table {
     table
 }
 
-fn or_dash(text: &str) -> String {
+/// Lines of data that are shown of a turn.
+const DATA_LINES: usize = 40;
+
+/// The first lines of data, and how to see the others.
+fn head(text: &str) -> String {
+    let lines = text.lines().count();
+    if lines <= DATA_LINES {
+        return text.to_owned();
+    }
+    let head: Vec<_> = text.lines().take(DATA_LINES).collect();
+    format!("{}\n… ({} more lines; --output json has them all)", head.join("\n"), lines - DATA_LINES)
+}
+
+fn broken(file: &v1::BrokenFile) -> String {
+    let kept = if file.kept { " (its last good version is in use)" } else { "" };
+    // The path stands above them.
+    let place = |line: &str| match line.strip_prefix(&file.path).and_then(|rest| rest.strip_prefix(':')) {
+        Some(rest) => format!("\n  {}", rest.trim_start()),
+        None => format!("\n  {line}"),
+    };
+    let problems = file.problems.lines().map(place).collect::<String>();
+    format!("{}{kept}{problems}\n", file.path)
+}
+
+fn times(number: u32) -> String {
+    match number {
+        0 => String::new(),
+        1 => "once".into(),
+        n => format!("{n} times"),
+    }
+}
+
+pub(super) fn or_dash(text: &str) -> String {
     if text.is_empty() { "-".into() } else { text.into() }
 }
 
@@ -250,6 +299,19 @@ mod tests {
             ..Default::default()
         };
         insta::assert_snapshot!(turn.details().render(Paint::Plain));
+    }
+
+    #[test]
+    fn a_broken_file_is_named_once_and_says_where() {
+        let file = v1::BrokenFile {
+            path: "/m/x.yaml".into(),
+            problems: "/m/x.yaml:3:1: name: missing\nnot read".into(),
+            kept: true,
+        };
+        assert_eq!(
+            broken(&file),
+            "/m/x.yaml (its last good version is in use)\n  3:1: name: missing\n  not read\n"
+        );
     }
 
     #[test]
