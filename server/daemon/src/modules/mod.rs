@@ -13,7 +13,10 @@ use std::{
 };
 
 use claude_comms_context::templates::TemplateRecord;
-use claude_comms_descriptors::registry::{Entry, Origin, Registry};
+use claude_comms_descriptors::{
+    TemplateFiles,
+    registry::{Entry, Origin, Registry},
+};
 use claude_comms_model::{ModuleRecord, ModuleRef, Timestamp};
 use claude_comms_store::{Store, StoreError};
 
@@ -129,7 +132,7 @@ impl Modules {
     }
 }
 
-/// A registered revision as the registry has it.
+/// A registered revision as the registry has it, with what its author should look at.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when its descriptor is none.
@@ -137,6 +140,11 @@ pub(crate) fn entry_of(record: &ModuleRecord) -> Result<Entry, StoreError> {
     let descriptor = serde_json::from_str(&record.descriptor).map_err(|error| {
         StoreError::Corrupt(format!("the descriptor of module {} cannot be read: {error}", record.name))
     })?;
+    // Not stored: a later version of the server may know better.
+    let warnings = match claude_comms_descriptors::parse(&record.descriptor, TemplateFiles::Refused) {
+        Ok(parsed) => parsed.warnings.iter().map(ToString::to_string).collect(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    };
     Ok(Entry {
         descriptor: Arc::new(descriptor),
         origin: Origin::Registered,
@@ -145,7 +153,7 @@ pub(crate) fn entry_of(record: &ModuleRecord) -> Result<Entry, StoreError> {
         path: record.path.clone(),
         create_time_micros: record.create_time.0,
         update_time_micros: record.update_time.0,
-        warnings: Vec::new(),
+        warnings,
     })
 }
 

@@ -66,7 +66,7 @@ impl Modules {
     /// # Errors
     /// [`RegisterError`].
     pub(crate) async fn register(&self, new: Registering) -> Result<Arc<Entry>, RegisterError> {
-        let (descriptor, warnings) = self.checked(&new)?;
+        let descriptor = self.checked(&new)?;
         let (name, version) = (descriptor.name.clone(), descriptor.version.clone());
         let path = match &new.path {
             Some(path) => path.clone(),
@@ -95,7 +95,7 @@ impl Modules {
             RegisterOutcome::Changed(current) => return Err(RegisterError::Changed(current)),
             RegisterOutcome::Absent => return Err(self.not_registered(&name)),
         };
-        let entry = Entry { warnings, ..entry_of(&record)? };
+        let entry = entry_of(&record)?;
         self.registry_mut().put(entry);
         self.sceneries().clear();
         tracing::info!(module = name, version, revision = record.revision, "module registered");
@@ -134,7 +134,7 @@ impl Modules {
     }
 
     /// Reads the descriptor; every problem is listed.
-    fn checked(&self, new: &Registering) -> Result<(Descriptor, Vec<String>), RegisterError> {
+    fn checked(&self, new: &Registering) -> Result<Descriptor, RegisterError> {
         let parsed = claude_comms_descriptors::parse(&new.descriptor, TemplateFiles::Refused);
         let parsed = parsed.map_err(|problems| {
             let field = |line: Option<u32>, path: &str| match (line, path) {
@@ -160,8 +160,7 @@ impl Modules {
             });
             return Err(RegisterError::Fields(fields.collect()));
         }
-        let warnings = parsed.warnings.iter().map(ToString::to_string).collect();
-        Ok((descriptor, warnings))
+        Ok(descriptor)
     }
 }
 

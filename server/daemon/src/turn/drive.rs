@@ -1,38 +1,33 @@
-//! A turn on its instance: start a process where there is none, write the prompt, follow the answer.
+//! A turn on its instance: attempt by attempt, write the message, follow the answer.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use claude_comms_model::{
     Conversation, EventKind, Failure, FailureReason, Timestamp, Transition, Turn, Usage,
 };
-use claude_comms_store::{Lease as Claim, StartTurn};
+use claude_comms_store::Lease as Claim;
 use claude_comms_stream_json::turn::{TurnEnd, TurnUpdate};
-use claude_comms_supervisor::{ExitInfo, StartError, Stop};
+use claude_comms_supervisor::{ExitInfo, Stop};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Demand, GivenBack, TurnTask, end::End, requested, reset_event, store_failed, take_up};
+use super::{Demand, GivenBack, TurnTask, end::End, process::died, requested, reset_event, store_failed};
 use crate::{
-    backend::{NotReadyReason, Running, chain},
+    backend::chain,
     dispatcher::{Lease, LeaseReport},
     live::LiveEvent,
 };
-
-/// How long an interrupted process may take to give up its turn before it is ended.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
-/// Pause before a turn is given to a new process; the second one is longer.
-const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// A turn that holds an instance.
 pub(super) struct Drive<'a> {
     pub(super) task: &'a TurnTask,
     pub(super) turn: Turn,
-    conversation: Conversation,
-    lease: Lease,
-    deadline: Instant,
-    report: LeaseReport,
+    pub(super) conversation: Conversation,
+    pub(super) lease: Lease,
+    pub(super) deadline: Instant,
+    pub(super) report: LeaseReport,
     first_token: Option<Timestamp>,
-    output_began: bool,
+    pub(super) output_began: bool,
     /// The ids of what was sent, in each attempt.
     pub(super) user_uuids: Vec<Uuid>,
     /// What its answer must be.
@@ -129,76 +124,6 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Makes sure of a process, and commits that the turn runs on it. Running is durable before the prompt is written.
-    async fn start(&mut self) -> Result<(Uuid, Claim), Option<Box<End>>> {
-        let told = |running: &Running| running.scene_revision == self.conversation.scene_revision;
-        if self.lease.running.as_ref().is_some_and(|running| !told(running)) {
-            // Its context was made anew: a new process is told, and resumes the memory.
-            self.keep_transcript();
-            self.end_process(Stop::Graceful).await;
-        }
-        if self.lease.running.is_none() {
-            let running = self.start_process().await.map_err(Some)?;
-            self.lease.process_started(&running).await;
-            self.lease.running = Some(running);
-        }
-        let running = self.lease.running.as_mut().expect("made sure of above");
-        let (session_id, reset) = (running.session_id, running.session_reset.take());
-        let user_uuid = Uuid::new_v4();
-        let start = StartTurn { instance_id: self.lease.instance_id, session_id, user_uuid };
-        let started = self
-            .task
-            .store
-            .start_turn(self.turn.id, start)
-            .await
-            .map_err(|error| self.record_failed(&error))?;
-        self.turn = started.turn;
-        self.task.live.publish(vec![started.event]);
-        if let Some(reason) = reset {
-            self.append(started.lease, EventKind::SessionReset { reason }).await.map_err(|()| None)?;
-        }
-        Ok((user_uuid, started.lease))
-    }
-
-    async fn start_process(&mut self) -> Result<Running, Box<End>> {
-        let fail = |reason, message: String| Transition::Fail {
-            failure: Failure::new(reason, message),
-            partial_text: String::new(),
-        };
-        let attempt = self.turn.attempt;
-        if let Err(not_ready) = self.task.backend.ready().await {
-            let reason = match not_ready.reason {
-                NotReadyReason::TooOld => FailureReason::ClaudeTooOld,
-                NotReadyReason::NotFound => FailureReason::ClaudeNotFound,
-            };
-            return Err(Box::new(End::unstarted(attempt, fail(reason, not_ready.message))));
-        }
-        // Read afresh: the turn before this one may have changed what Claude remembers.
-        if let Ok(Some(now)) = self.task.store.conversation(self.conversation.id).await {
-            self.conversation = now;
-        }
-        let mut cancel = self.task.live.cancel_requests();
-        let model = self.lease.model.clone();
-        let starting = self.task.backend.start(
-            self.lease.instance_id,
-            &self.conversation,
-            model.as_deref(),
-            take_up(attempt),
-        );
-        let transition = tokio::select! {
-            started = starting => match started {
-                Ok(running) => return Ok(running),
-                Err(error @ StartError::NotFound { .. }) => fail(FailureReason::ClaudeNotFound, chain(&error)),
-                Err(error) => fail(FailureReason::SpawnFailed, chain(&error)),
-            },
-            failure = requested(&mut cancel) => Transition::Cancel { failure, partial_text: String::new() },
-            () = tokio::time::sleep_until(self.deadline) => {
-                fail(FailureReason::TurnTimeout, "its time was over before its process was ready".to_owned())
-            }
-        };
-        Err(Box::new(End::unstarted(attempt, transition)))
-    }
-
     /// Gives a message to the process and follows the answer.
     pub(super) async fn exchange(&mut self, user_uuid: Uuid, message: String, claim: Claim) -> Attempt {
         let process = match &self.lease.running {
@@ -262,15 +187,6 @@ impl<'a> Drive<'a> {
         }
     }
 
-    async fn interrupt(&self, process: &claude_comms_supervisor::Process) -> Instant {
-        let until = Instant::now() + INTERRUPT_GRACE;
-        match tokio::time::timeout_at(until, process.interrupt()).await {
-            Ok(Ok(())) => until,
-            // It cannot hear: it is ended at once.
-            Ok(Err(_)) | Err(_) => Instant::now(),
-        }
-    }
-
     /// Applies what one wake of the reader found. Durable events are committed before they are told.
     async fn take(&mut self, batch: Vec<TurnUpdate>, claim: Claim) -> Result<Option<Box<TurnEnd>>, ()> {
         let live = &self.task.live;
@@ -307,7 +223,7 @@ impl<'a> Drive<'a> {
         Ok(None)
     }
 
-    async fn append(&self, claim: Claim, kind: EventKind) -> Result<(), ()> {
+    pub(super) async fn append(&self, claim: Claim, kind: EventKind) -> Result<(), ()> {
         match self.task.store.append(claim, self.turn.id, self.turn.attempt, vec![kind]).await {
             Ok(events) => {
                 self.task.live.publish(events);
@@ -321,54 +237,11 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// The process is gone under the turn.
-    async fn gone(&mut self) -> Attempt {
-        let exit = self.end_process(Stop::Now).await;
-        match exit {
-            Some(exit) if !self.output_began => Attempt::DiedEarly(exit),
-            Some(exit) => Attempt::Over(died(&exit, self.task.live.text())),
-            None => Attempt::Broken,
-        }
-    }
-
-    /// Ends what is left of the process and takes it off the lease.
-    pub(super) async fn end_process(&mut self, how: Stop) -> Option<ExitInfo> {
-        let mut running = self.lease.running.take()?;
-        let exit = running.process.stop(how).await;
-        self.report.exit = Some(crate::dispatcher::exit_record(&exit));
-        self.task.backend.keep_left_transcript(self.lease.instance_id, &self.conversation, &mut running);
-        Some(exit)
-    }
-
-    /// Records that the turn waits for a new process, and waits a little.
-    async fn requeue(&mut self, claim: Claim, exit: &ExitInfo) -> bool {
-        let delay = RETRY_DELAY * self.turn.attempt;
-        let kind = EventKind::Retrying {
-            attempt: self.turn.attempt,
-            max_attempts: self.task.max_attempts - 1,
-            delay,
-            reason: FailureReason::ProcessDied.as_str().to_owned(),
-        };
-        tracing::warn!(turn.id = %self.turn.id, code = ?exit.code, stderr = exit.stderr, "process died before it answered");
-        match self.task.store.requeue_turn(claim, self.turn.id, self.turn.attempt, kind).await {
-            Ok((turn, event)) => {
-                self.turn = turn;
-                self.task.live.publish(vec![event]);
-                tokio::time::sleep(delay).await;
-                true
-            }
-            Err(error) => {
-                self.record_failed(&error);
-                false
-            }
-        }
-    }
-
     fn with_partial(&self, transition: Transition) -> Transition {
         transition.with_partial(self.task.live.text())
     }
 
-    fn keep_transcript(&mut self) {
+    pub(super) fn keep_transcript(&mut self) {
         if let Some(running) = &mut self.lease.running {
             self.task.backend.keep_transcript(self.lease.instance_id, &self.conversation, running);
         }
@@ -396,19 +269,5 @@ impl<'a> Drive<'a> {
     fn broken(mut self) -> GivenBack {
         self.lease.running = None;
         Some((self.lease, self.report))
-    }
-}
-
-fn died(exit: &ExitInfo, partial_text: String) -> Transition {
-    let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
-    let (reason, what) = match &exit.cause {
-        claude_comms_supervisor::ExitCause::Protocol(what) => (FailureReason::ProtocolError, what.as_str()),
-        _ => (FailureReason::ProcessDied, "the Claude process died"),
-    };
-    let said = exit.stderr.trim();
-    let colon = if said.is_empty() { "" } else { ": " };
-    Transition::Fail {
-        failure: Failure::new(reason, format!("{what} (exit code {code}){colon}{said}")),
-        partial_text,
     }
 }

@@ -4,6 +4,7 @@
 mod answer;
 mod drive;
 mod end;
+mod process;
 mod repair;
 
 pub(crate) use answer::{Demand, Verdict};

@@ -6,7 +6,7 @@ use claude_comms_supervisor::Stop;
 use uuid::Uuid;
 
 use super::{
-    answer::Verdict,
+    answer::{Demand, Verdict},
     drive::{Attempt, Drive},
     end::usage_of,
 };
@@ -40,8 +40,11 @@ impl Drive<'_> {
         Attempt::Ended(end, comes_to)
     }
 
-    /// `None` where the backend gave no answer.
+    /// `None` where the backend gave no answer, or any answer will do.
     fn verdict(&self, end: &TurnEnd) -> Option<Verdict> {
+        if matches!(self.demand, Demand::Nothing) {
+            return None;
+        }
         match &end.outcome {
             Outcome::Answer { text } => Some(self.demand.judge(text.clone())),
             _ => None,
