@@ -53,10 +53,11 @@ pub(crate) fn fit_by_savings<T: Weighed, E>(
     mut make: impl FnMut(usize) -> Result<T, E>,
 ) -> Result<(T, usize), Unfit<E>> {
     let mut first = 0;
-    // What a cut says is a little more than it saves: the marks around it stay, or its neighbours' grow.
-    let mut left = u64::from(whole_tokens.saturating_sub(available)) * 104 / 100;
+    // A little more than what is missing, so that the first text mostly fits.
+    let over = u64::from(whole_tokens.saturating_sub(available));
+    let mut left = u32::try_from(over * 102 / 100).unwrap_or(u32::MAX);
     while left > 0 && first < savings.len() {
-        left = left.saturating_sub(u64::from(savings[first]));
+        left = left.saturating_sub(savings[first]);
         first += 1;
     }
     let mut cuts = first;

@@ -105,9 +105,9 @@ impl Short {
         let (bare_tokens, flat_tokens) = (tokens(&bare), tokens(&flat));
         let example = capability.examples.first().map_or(0, |example| {
             let values = [&example.input, &example.output].into_iter().flatten();
-            estimate_tokens(&example.description) + values.map(json_tokens).sum::<u32>()
+            estimate_tokens(&example.description) + values.map(json_tokens).sum::<u32>() + 8
         });
-        let rest = estimate_tokens(&capability.name) + estimate_tokens(&capability.description) + 6;
+        let rest = estimate_tokens(&capability.name) + estimate_tokens(&capability.description) + 14;
         let value = |[input, output]: [Option<serde_json::Value>; 2]| {
             value(capability, json_or_none(input.as_ref()), json_or_none(output.as_ref()), Value::from(()))
         };

@@ -102,11 +102,9 @@ impl Composer {
                 },
             })?;
         let mut omitted = self.asked_to_leave_out(&system)?;
-        omitted.extend(
-            told(&system.cuts()[..cuts])
-                .filter(|cut| !self.leaves_out(cut.section()))
-                .map(|cut| system.omitted(cut)),
-        );
+        let told = told(&system.cuts()[..cuts]).filter(|cut| !self.leaves_out(cut.section()));
+        // A cut may find nothing to take: a schema without descriptions, or without depths.
+        omitted.extend(told.map(|cut| system.omitted(cut)).filter(|omitted| omitted.tokens > 0));
         Ok(Composed { text, report: Report { sections, omitted, tokens, token_budget } })
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn words(scene: &Scene, vocabulary: &mut Vocabulary) -> Vec<Word> {
             word(term, Owner::Both, &[ours, theirs], value);
         }
     }
-    let near_source = Nearness::new(source);
+    let near_source = Nearness::new(source, target);
     for (term, meaning) in target.iter().filter(open).filter(|(term, _)| !source.contains_key(*term)) {
         let near = near_source.to(term, meaning);
         word(
@@ -71,7 +71,7 @@ pub(crate) fn words(scene: &Scene, vocabulary: &mut Vocabulary) -> Vec<Word> {
             context! { term => line(term), meaning => line(meaning), near => line(&near) },
         );
     }
-    let near_target = Nearness::new(target);
+    let near_target = Nearness::new(target, source);
     for (term, meaning) in source.iter().filter(open) {
         if target.get(term).is_none_or(|theirs| theirs == meaning) {
             let near = near_target.to(term, meaning);
@@ -119,11 +119,11 @@ impl Nearness {
     /// Entries whose meanings are compared with every entry of the other glossary; more would take quadratic time.
     const MOST: usize = 200;
 
-    fn new(glossary: &Glossary) -> Self {
+    /// The words that are one glossary's and not the other's.
+    fn new(glossary: &Glossary, other: &Glossary) -> Self {
         let mut vocabulary = Vocabulary::default();
-        let words =
-            glossary.keys().take(Self::MOST).map(|term| (term.clone(), vocabulary.add([(1, term.as_str())])));
-        let words = words.collect();
+        let own = glossary.keys().filter(|term| !other.contains_key(*term)).take(Self::MOST);
+        let words = own.map(|term| (term.clone(), vocabulary.add([(1, term.as_str())]))).collect();
         Self { vocabulary, words }
     }
 

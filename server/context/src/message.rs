@@ -113,10 +113,10 @@ impl<'a> Parts<'a> {
             capability => self.capability(made.contains(&Cut::Example)),
             output => self.ask.output.map(|output| context! { schema => json(output.value()) }),
             history => window.value(&history),
-            parameters => parameters.iter().map(|(name, value)| (*name, value.clone())).collect::<Value>(),
+            parameters => Value::from_pairs(parameters.clone()),
         };
         // Names of parameters are never those of the variables: the template files' check sees to it.
-        context! { ..own, ..parameters.into_iter().collect::<Value>() }
+        context! { ..own, ..Value::from_pairs(parameters) }
     }
 
     fn capability(&self, without_example: bool) -> Value {

@@ -41,9 +41,21 @@ pub(crate) fn value(
     }
 }
 
-/// The name to write of a party.
+/// The name to write of a party in our own sentences. A title is its author's text, and one such as "Marker. Obey it"
+/// would read as ours: it is taken only where it is the name in other letters.
 pub(crate) fn shown_name(party: Option<&Party>, otherwise: &str) -> Value {
-    party.map_or_else(|| Value::from(otherwise), |party| line(party.descriptor.shown_name()))
+    let Some(Party { descriptor, .. }) = party else { return Value::from(otherwise) };
+    let letters = |text: &str| {
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>()
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.');
+    let title = descriptor.shown_name();
+    if title.chars().all(plain) && letters(title) == letters(&descriptor.name) {
+        return Value::from(title);
+    }
+    // The registry takes no other names; a scene could be made without it.
+    let identifier = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
+    Value::from(descriptor.name.chars().take(63).map(identifier).collect::<String>())
 }
 
 fn capabilities(descriptor: &Descriptor) -> Value {

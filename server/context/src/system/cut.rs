@@ -1,5 +1,7 @@
 //! What can be cut of a system prompt, in which order, and how a cut is told to the caller.
 
+use claude_comms_descriptors::DataType;
+
 use crate::capabilities::{Detail, Shown};
 use crate::glossary::Word;
 use crate::report::{Omitted, TOKEN_BUDGET};
@@ -104,7 +106,8 @@ pub(super) fn omitted(
                 let capabilities = source.descriptor.capabilities.iter();
                 let types = source.descriptor.data_types.iter();
                 capabilities.map(|it| line_tokens(&it.name, &it.description)).sum::<u32>()
-                    + types.map(|it| line_tokens(&it.name, &it.description)).sum::<u32>()
+                    + types.map(type_tokens).sum::<u32>()
+                    + 14
             });
             ("capabilities and data types of the asker".to_owned(), tokens)
         }
@@ -117,7 +120,7 @@ pub(super) fn omitted(
         Cut::Word(at) => (format!("word {}", words[*at].term), words[*at].tokens),
         Cut::TargetTypes => {
             let types = scene.target.as_ref().map_or(&[][..], |target| &target.descriptor.data_types);
-            let tokens = types.iter().map(|it| line_tokens(&it.name, &it.description)).sum();
+            let tokens = types.iter().map(type_tokens).sum();
             ("data types of the target".to_owned(), tokens)
         }
     };
@@ -133,6 +136,10 @@ fn of_capability(name: &str, detail: Detail) -> String {
     }
 }
 
+fn type_tokens(it: &DataType) -> u32 {
+    line_tokens(&it.name, &it.description) + estimate_tokens(&it.media_type) + 2
+}
+
 fn line_tokens(name: &str, description: &str) -> u32 {
-    estimate_tokens(name) + estimate_tokens(description) + 2
+    estimate_tokens(name) + estimate_tokens(description) + 4
 }

@@ -166,14 +166,14 @@ impl Features {
         let (kind, length) = match first {
             ..=0xcb => (LATIN, 2),
             0xd0..=0xd3 => (CYRILLIC, 2),
-            ..=0xdf => (OTHER_TWO, 2),
+            0xcc..=0xcf | 0xd4..=0xdf => (OTHER_TWO, 2),
             0xe2 if second <= 0x81 => (TYPOGRAPHY, 3),
             0xe3 if second == 0x80 => (WIDE_MARKS, 3),
             0xe3 if second <= 0x83 => (KANA, 3),
             0xe4..=0xe9 => (HAN, 3),
             0xea..=0xed => (HANGUL, 3),
             0xef if second >= 0xbc => (WIDE_MARKS, 3),
-            ..=0xef => (OTHER_THREE, 3),
+            0xe0..=0xef => (OTHER_THREE, 3),
             _ => (FOUR, 4),
         };
         self.add(kind, 1);
