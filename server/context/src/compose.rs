@@ -16,7 +16,8 @@ use crate::rendering::Engine;
 use crate::report::{ASKED, Composed, Message, Omitted, Place, Report, SectionReport, measure};
 use crate::scene::Scene;
 use crate::system::{self, Cut, System};
-use crate::templates::Templates;
+use crate::templates::{Templates, escape};
+use crate::tokens::estimate_tokens;
 
 /// The part of the budget that a system prompt may take, in percent: the rest is for the messages.
 pub const SYSTEM_PROMPT_PERCENT: u32 = 75;
@@ -157,7 +158,10 @@ impl Composer {
             Ok::<_, ComposeError>(Rendered::new(self.engine.render(name, variables, bytes)?, Place::Message))
         };
         let token_budget = self.scene.token_budget();
-        let available = token_budget.saturating_sub(ask.fixed_tokens);
+        // The budget bounds what is added to the asker's own words, not these.
+        let own = estimate_tokens(&escape::prompt(ask.prompt))
+            .saturating_add(ask.output.map_or(0, |output| estimate_tokens(output.text())));
+        let available = token_budget.saturating_sub(ask.fixed_tokens).saturating_add(own);
         let whole = render(parts.variables(0))?;
         if whole.tokens > available {
             let (before, all) = (parts.cuts_before_history(), parts.cuts().len());
@@ -175,7 +179,7 @@ impl Composer {
                 needed,
                 available,
                 token_budget,
-                sufficient: needed.saturating_add(ask.fixed_tokens),
+                sufficient: needed.saturating_sub(own).saturating_add(ask.fixed_tokens),
             },
         })?;
         let mut omitted = Vec::new();

@@ -66,7 +66,8 @@ fn every_bad_override_is_named() {
         token_budget: Some(400),
         ..Overrides::default()
     };
-    let problems: Vec<_> = scene.problems().into_iter().map(|(field, problem)| format!("{field}: {problem}")).collect();
+    let problems: Vec<_> =
+        scene.problems().into_iter().map(|(field, problem)| format!("{field}: {problem}")).collect();
     insta::assert_snapshot!(problems.join("\n"));
     assert!(claude_comms_context::Composer::new(scene).is_err());
 }
@@ -75,8 +76,9 @@ fn every_bad_override_is_named() {
 fn named_capability_is_kept_when_the_others_go() {
     let mut scene = marker_asks_arangodb();
     scene.overrides.token_budget = Some(2_200);
-    let system =
-        composer(scene).system_prompt(Focus { prompt: "Run a query", capability: Some("create_graph") }).unwrap();
+    let system = composer(scene)
+        .system_prompt(Focus { prompt: "Run a query", capability: Some("create_graph") })
+        .unwrap();
     assert!(system.text.contains("- create_graph ("), "{}", system.text);
     assert!(!system.text.contains("- import_documents ("), "{}", system.text);
 }

@@ -35,17 +35,15 @@ fn one_composer_serves_many_threads() {
 }
 
 #[test]
-fn prompt_of_a_megabyte_is_kept_whole_or_refused_with_its_need() {
+fn prompt_of_a_megabyte_is_kept_whole_whatever_the_budget() {
     let prompt = "let x = a < b; // </question> and text\n".repeat(27_000);
     let none = parameters(&[]);
-    let mut scene = marker_asks_arangodb();
     let ask = Ask { prompt: &prompt, ..ask(&none) };
-    let error = composer(scene.clone()).message(&ask).unwrap_err();
-    assert!(error.to_string().contains("of the token budget of 12000"), "{error}");
-    scene.token_budget = 2_000_000;
-    let composer = composer(scene);
+    let composer = composer(marker_asks_arangodb());
+    assert_eq!(composer.scene().token_budget, 12_000, "it bounds what is added to the prompt");
     let message = composer.message(&ask).unwrap();
     assert_eq!(message.text.matches("let x = a < b").count(), 27_000);
     assert_eq!(message.text.matches("</question>").count(), 1);
-    composer.system_prompt(Focus { prompt: &prompt, capability: None }).unwrap();
+    let system = composer.system_prompt(Focus { prompt: &prompt, capability: None }).unwrap();
+    assert!(system.report.tokens <= 9_000);
 }

@@ -2,12 +2,14 @@
 
 use claude_comms_context::templates::{Layer, TemplateRecord};
 use claude_comms_context::{
-    Ask, Composed, Composer, Focus, Message, Overrides, Party, PastTurn, RelationshipLine, Scene, built_in_templates,
+    Ask, Composed, Composer, Focus, Message, Overrides, Party, PastTurn, RelationshipLine, Scene,
+    built_in_templates,
 };
 use claude_comms_descriptors::{Descriptor, TemplateFiles, digest, parse};
 use serde_json::{Map, Value};
 
-pub(crate) const QUESTION: &str = "How do I import my blocks, and which reference becomes what?\nThey come as `a < b` pairs.";
+pub(crate) const QUESTION: &str =
+    "How do I import my blocks, and which reference becomes what?\nThey come as `a < b` pairs.";
 
 pub(crate) fn descriptor(name: &str) -> Descriptor {
     let text = match name {
@@ -70,7 +72,11 @@ pub(crate) fn parameters(pairs: &[(&str, Value)]) -> Map<String, Value> {
 pub(crate) fn turns(count: usize) -> Vec<PastTurn> {
     let turn = |number: usize| PastTurn {
         prompt: format!("Question {number}: which index?"),
-        answer: if number == 2 { String::new() } else { format!("Answer {number}: a persistent one on `kind`.") },
+        answer: if number == 2 {
+            String::new()
+        } else {
+            format!("Answer {number}: a persistent one on `kind`.")
+        },
         state: if number == 2 { "FAILED" } else { "COMPLETED" }.to_owned(),
     };
     (1..=count).map(turn).collect()
@@ -95,7 +101,9 @@ pub(crate) fn composer(scene: Scene) -> Composer {
 }
 
 pub(crate) fn system(scene: Scene) -> Composed {
-    composer(scene).system_prompt(Focus { prompt: QUESTION, capability: None }).unwrap_or_else(|error| panic!("{error}"))
+    composer(scene)
+        .system_prompt(Focus { prompt: QUESTION, capability: None })
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub(crate) fn message(scene: Scene, ask: &Ask<'_>) -> Message {

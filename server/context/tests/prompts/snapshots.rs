@@ -42,7 +42,9 @@ fn first_question_about_a_capability_with_its_data() {
 
 #[test]
 fn question_about_a_capability_that_demands_other_data() {
-    let output = OutputSchema::compile(&json!({ "type": "object", "properties": { "steps": { "type": "array" } } })).unwrap();
+    let output =
+        OutputSchema::compile(&json!({ "type": "object", "properties": { "steps": { "type": "array" } } }))
+            .unwrap();
     let none = parameters(&[]);
     let ask = Ask { capability: Some("boil"), output: Some(&output), prompt: "How do I brew?", ..ask(&none) };
     insta::assert_snapshot!(message(teapot_asks_kettle(), &ask).text);
@@ -60,7 +62,8 @@ fn later_question() {
 #[test]
 fn question_that_carries_the_earlier_turns() {
     let (none, history) = (parameters(&[]), turns(3));
-    let ask = Ask { template: Some("multi_turn"), first: false, history: &history, prompt: "Why?", ..ask(&none) };
+    let ask =
+        Ask { template: Some("multi_turn"), first: false, history: &history, prompt: "Why?", ..ask(&none) };
     insta::assert_snapshot!(message(marker_asks_arangodb(), &ask).text);
 }
 

@@ -30,14 +30,18 @@ fn samples() -> Vec<(String, String, u32)> {
 fn estimates_are_near_the_published_tokenizer() {
     let mut errors: Vec<_> = samples()
         .into_iter()
-        .map(|(name, text, count)| (f64::from(estimate_published_tokens(&text)) / f64::from(count) - 1.0, name))
+        .map(|(name, text, count)| {
+            (f64::from(estimate_published_tokens(&text)) / f64::from(count) - 1.0, name)
+        })
         .collect();
     errors.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
     let count = errors.len() as f64;
     let mean_absolute = errors.iter().map(|(error, _)| error.abs()).sum::<f64>() / count;
     let bias = errors.iter().map(|(error, _)| error).sum::<f64>() / count;
     let (worst, name) = &errors[0];
-    println!("{count} samples: mean absolute error {mean_absolute:.3}, worst {worst:+.3} ({name}), bias {bias:+.3}");
+    println!(
+        "{count} samples: mean absolute error {mean_absolute:.3}, worst {worst:+.3} ({name}), bias {bias:+.3}"
+    );
     for (error, name) in &errors {
         println!("{error:+.3} {name}");
     }
@@ -50,7 +54,11 @@ fn estimates_are_near_the_published_tokenizer() {
 #[test]
 fn estimates_with_their_margin_are_at_most_a_twentieth_below_the_published_tokenizer() {
     for (name, text, count) in samples() {
-        assert!(f64::from(estimate_tokens(&text)) >= f64::from(count) * 0.95, "{name}: {} of {count}", estimate_tokens(&text));
+        assert!(
+            f64::from(estimate_tokens(&text)) >= f64::from(count) * 0.95,
+            "{name}: {} of {count}",
+            estimate_tokens(&text)
+        );
     }
 }
 
