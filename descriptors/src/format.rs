@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The schema's `$id`.
-pub const SCHEMA_ID: &str = "https://claude-comms.dev/schema/module.v1.schema.json";
+pub const SCHEMA_ID: &str = "https://raw.githubusercontent.com/claude-comms/claude-comms/main/descriptors/schema/module.v1.schema.json";
 
 const NAME: &str = "^[a-z][a-z0-9_-]{0,62}$";
 const TYPE_NAME: &str = "^[A-Za-z][A-Za-z0-9_.-]{0,62}$";
