@@ -215,15 +215,47 @@ pub(crate) fn preview(preview: &v1::ContextPreview, paint: Paint, width: Option<
             Column::new("WHY").flexible(),
             Column::new("TOKENS").right().droppable(2),
         ]);
-        for left in &preview.omitted {
-            let tokens = left.estimated_tokens.to_string();
-            omitted.row([left.section.clone(), left.what.clone(), left.why.clone(), tokens]);
+        for left in together(&preview.omitted) {
+            omitted.row([left.section, left.what, left.why, left.estimated_tokens.to_string()]);
         }
         out.push_str(&omitted.render(paint, width));
     }
     out.push('\n');
     out.push_str(&total(preview).render(paint));
     out
+}
+
+/// One line for what was left out of several capabilities in the same way: a tight budget takes something of each.
+fn together(omitted: &[v1::OmittedContext]) -> Vec<v1::OmittedContext> {
+    const OF: &str = " of capability ";
+    let mut lines: Vec<(v1::OmittedContext, Vec<&str>)> = Vec::new();
+    for left in omitted {
+        let (kind, name) = left.what.split_once(OF).unwrap_or((&left.what, ""));
+        let same = lines.iter_mut().find(|(line, names)| {
+            !names.is_empty()
+                && !name.is_empty()
+                && (line.what.as_str(), &line.section, &line.why) == (kind, &left.section, &left.why)
+        });
+        match same {
+            Some((line, names)) => {
+                line.estimated_tokens += left.estimated_tokens;
+                names.push(name);
+            }
+            None => {
+                let names = if name.is_empty() { Vec::new() } else { vec![name] };
+                lines.push((v1::OmittedContext { what: kind.to_owned(), ..left.clone() }, names));
+            }
+        }
+    }
+    let told = |(line, names): (v1::OmittedContext, Vec<&str>)| {
+        let what = match names.as_slice() {
+            [] => line.what,
+            [name] => format!("{}{OF}{name}", line.what),
+            names => format!("{} of {} capabilities: {}", line.what, names.len(), names.join(", ")),
+        };
+        v1::OmittedContext { what, ..line }
+    };
+    lines.into_iter().map(told).collect()
 }
 
 fn total(preview: &v1::ContextPreview) -> Details {

@@ -117,6 +117,11 @@ fn tables_of_modules_fit_eighty_columns() {
     insta::assert_snapshot!(shown);
 }
 
+fn left_out(what: &str, estimated_tokens: u32) -> v1::OmittedContext {
+    let (section, why) = ("capabilities".to_owned(), "token budget".to_owned());
+    v1::OmittedContext { section, what: what.to_owned(), why, estimated_tokens }
+}
+
 #[test]
 fn a_preview_shows_both_texts_and_what_they_cost() {
     let section = |name: &str, place: v1::SectionPlace, estimated_tokens| v1::ContextSection {
@@ -132,12 +137,12 @@ fn a_preview_shows_both_texts_and_what_they_cost() {
             section("target", v1::SectionPlace::SystemPrompt, 812),
             section("question", v1::SectionPlace::Message, 5),
         ],
-        omitted: vec![v1::OmittedContext {
-            section: "capabilities".into(),
-            what: "capability import_documents".into(),
-            why: "token budget".into(),
-            estimated_tokens: 300,
-        }],
+        omitted: vec![
+            left_out("example of capability run_aql", 100),
+            left_out("descriptions in the schemas of capability run_aql", 20),
+            left_out("example of capability explain_aql", 50),
+            left_out("capability import_documents", 300),
+        ],
         estimated_tokens: 817,
         token_budget: 1000,
         template: "query@1.0.0".into(),
