@@ -1,10 +1,20 @@
-//! `demo`: the main job in one command. An embedded server on a socket of its own, two turns of one conversation, the
-//! Claude process killed between them. It leaves nothing behind.
+//! `demo`: the main job in one command. An embedded server on a socket of its own; one module asks another, is answered
+//! with data that fits, and asks on after the Claude process was killed. It leaves nothing behind.
 
+mod demand;
 mod kill;
+mod paper;
+mod screen;
 mod story;
+#[cfg(test)]
+mod tests;
+mod views;
 
-use std::{ffi::OsString, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use claude_comms_client::Client;
 use claude_comms_server::{
@@ -23,6 +33,8 @@ use crate::{
 
 /// A turn that still runs when the demo ends is not worth more.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// What the simulated Claude says: the questions of `story`, answered.
+const SCENARIO: &str = include_str!("demo/scenario.yaml");
 /// The longest path a Unix socket may have is 107 bytes.
 const SOCKET_PATH_LIMIT_BYTES: usize = 100;
 
@@ -31,7 +43,10 @@ pub(crate) fn run(demo: &Demo, ui: &Ui) -> Result<Exit, Failure> {
     // A story is for people, whatever form results have.
     let ui = &ui.for_people();
     let directory = directory()?;
-    let config = configuration(demo, directory.path())?;
+    let scenario = directory.path().join("scenario.yaml");
+    std::fs::write(&scenario, SCENARIO)
+        .map_err(|error| Failure::new(Exit::Failed, format!("write {}: {error}", scenario.display())))?;
+    let config = configuration(demo, directory.path(), scenario)?;
     let runtime = serve::runtime()?;
     let told = runtime.block_on(async {
         let mut patience = Patience::new(None)?;
@@ -71,7 +86,7 @@ pub(crate) fn run(demo: &Demo, ui: &Ui) -> Result<Exit, Failure> {
     let exit = told?;
     removed.map_err(|error| Failure::new(Exit::Failed, format!("remove {place}: {error}")))?;
     if exit == Exit::Done {
-        story::farewell(ui)?;
+        views::farewell(ui)?;
     }
     Ok(exit)
 }
@@ -89,17 +104,18 @@ fn directory() -> Result<TempDir, Failure> {
     made.map_err(|error| Failure::new(Exit::Failed, format!("make a temporary directory: {error}")))
 }
 
-fn socket(directory: &Path) -> std::path::PathBuf {
+fn socket(directory: &Path) -> PathBuf {
     directory.join("run/demo.sock")
 }
 
 /// The configuration of a server that nobody has configured: neither the user's file nor `CLAUDE_COMMS_*` count.
-fn configuration(demo: &Demo, directory: &Path) -> Result<Config, Failure> {
+fn configuration(demo: &Demo, directory: &Path, scenario: PathBuf) -> Result<Config, Failure> {
     let overrides = config::Overrides {
         listen: vec![format!("unix:{}", socket(directory).display())],
         data_dir: Some(directory.join("data")),
         backend: Some(demo.backend.clone()),
         claude_binary: demo.claude_binary.clone(),
+        scenario: Some(scenario),
         ..Default::default()
     };
     let own = |name: &OsString| {
