@@ -4,7 +4,7 @@ use claude_comms_proto::v1::{
     CreateConversationRequest, SendMessageRequest, Turn, TurnEvent,
     conversation_service_client::ConversationServiceClient,
     diagnostics_service_client::DiagnosticsServiceClient, instance_service_client::InstanceServiceClient,
-    turn_event::Event,
+    module_service_client::ModuleServiceClient, turn_event::Event,
 };
 use tonic::{
     Request, Status, Streaming,
@@ -44,6 +44,8 @@ pub struct Client {
     pub conversations: ConversationServiceClient<Calls>,
     /// Instances.
     pub instances: InstanceServiceClient<Calls>,
+    /// Modules.
+    pub modules: ModuleServiceClient<Calls>,
     /// The server itself.
     pub diagnostics: DiagnosticsServiceClient<Calls>,
     /// Health, which needs no token.
@@ -66,6 +68,9 @@ impl Client {
                 .max_decoding_message_size(RECEIVE_LIMIT_BYTES)
                 .max_encoding_message_size(SEND_LIMIT_BYTES),
             instances: InstanceServiceClient::new(calls()).max_decoding_message_size(RECEIVE_LIMIT_BYTES),
+            modules: ModuleServiceClient::new(calls())
+                .max_decoding_message_size(RECEIVE_LIMIT_BYTES)
+                .max_encoding_message_size(SEND_LIMIT_BYTES),
             diagnostics: DiagnosticsServiceClient::new(calls()),
             health: HealthClient::new(channel.clone()),
         }

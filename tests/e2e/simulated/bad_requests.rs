@@ -117,6 +117,7 @@ async fn every_bad_field_is_named_at_once() {
         prompt: String::new(),
         request_id: "y".into(),
         timeout: Some(std::time::Duration::ZERO.try_into().unwrap()),
+        ..Default::default()
     };
     bad_input(client.send_request(request).await, &["conversation_id", "prompt", "request_id", "timeout"]);
     let request = SendMessageRequest {
@@ -145,6 +146,7 @@ async fn every_bad_field_is_named_at_once() {
         system_prompt: "\0".into(),
         model: "m".repeat(300),
         labels: [(String::new(), "v".repeat(300))].into(),
+        ..Default::default()
     };
     let status = client.conversations.clone().create_conversation(create).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["title", "system_prompt", "model", "labels", "labels"], "{status:?}");

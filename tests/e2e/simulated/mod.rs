@@ -11,6 +11,7 @@ mod flat;
 mod found;
 mod kills;
 mod leaving;
+mod modules;
 mod order;
 mod pool;
 mod processes;

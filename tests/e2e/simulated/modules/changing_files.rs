@@ -1,0 +1,107 @@
+//! Files that change while many ask: no question fails for it, and each sees one version whole.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use claude_comms_tests::within;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{
+    directories::{broken, watching},
+    support::{conversation, descriptor, module, query, question},
+};
+use crate::simulated::support::completed;
+
+const ASKERS: usize = 10;
+const QUESTIONS: usize = 5;
+
+/// A version that says its number in its role, its message and its constraint.
+fn numbered(number: usize) -> String {
+    let word = format!("number-{number}-");
+    let message = format!("{{% extends \"builtin/query\" %}}{{% block before %}}{word}\n{{% endblock %}}");
+    descriptor(
+        "changing",
+        "1.0.0",
+        json!({"context": {
+            "role": format!("You are {word}."),
+            "constraints": [format!("Always say {word}.")],
+            "templates": {"query": {"inline": message}},
+        }}),
+    )
+    .to_string()
+}
+
+#[tokio::test]
+async fn fifty_questions_while_a_descriptor_changes_each_see_one_whole_version() {
+    let (server, dir) = watching().await;
+    let client = server.client().await;
+    let file = dir.join("changing.json");
+    fs::write(&file, numbered(0)).unwrap();
+    claude_comms_tests::eventually(claude_comms_tests::PATIENCE, "the module", async || {
+        module(&client, "changing").await.ok()
+    })
+    .await;
+    let asked = Arc::new(AtomicBool::new(false));
+    let mut askers = JoinSet::new();
+    for asker in 0..ASKERS {
+        let client = client.clone();
+        askers.spawn(async move {
+            let mut seen = Vec::new();
+            for number in 0..QUESTIONS {
+                let heard =
+                    query(&client, question("marker", "changing", &format!("{asker}/{number}"))).await;
+                completed(heard.turn());
+                let made = conversation(&client, &heard.turn().conversation_id).await;
+                seen.push((heard.turn().message.clone(), made.system_prompt));
+            }
+            seen
+        });
+    }
+    let writing = {
+        let asked = Arc::clone(&asked);
+        tokio::task::spawn_blocking(move || {
+            let mut number = 0;
+            while !asked.load(Ordering::Relaxed) {
+                number += 1;
+                // Half of them in place, half of them renamed over, some of them broken.
+                match number % 4 {
+                    0 => fs::write(&file, "{ broken").unwrap(),
+                    1 | 3 => fs::write(&file, numbered(number)).unwrap(),
+                    _ => {
+                        let other = file.with_extension("new");
+                        fs::write(&other, numbered(number)).unwrap();
+                        fs::rename(other, &file).unwrap();
+                    }
+                }
+                std::thread::sleep(std::time::Duration::from_millis(37));
+            }
+            fs::write(&file, numbered(1_000_000)).unwrap();
+        })
+    };
+    let mut versions = std::collections::BTreeSet::new();
+    while let Some(seen) = within("an asker", askers.join_next()).await {
+        for (message, system_prompt) in seen.unwrap() {
+            let word = message.lines().next().unwrap().to_owned();
+            assert!(word.starts_with("number-") && word.ends_with('-'), "{message}");
+            for text in [format!("You are {word}."), format!("Always say {word}.")] {
+                assert!(system_prompt.contains(&text), "{word}: {system_prompt}");
+            }
+            assert_eq!(system_prompt.matches("number-").count(), 2, "one version alone: {system_prompt}");
+            versions.insert(word);
+        }
+    }
+    asked.store(true, Ordering::Relaxed);
+    writing.await.unwrap();
+    assert!(versions.len() > 1, "it changed meanwhile: {versions:?}");
+    claude_comms_tests::eventually(claude_comms_tests::PATIENCE, "the last version", async || {
+        let now = module(&client, "changing").await.ok()?;
+        (now.descriptor_json.contains("number-1000000-") && broken(&client).await.is_empty()).then_some(())
+    })
+    .await;
+}
