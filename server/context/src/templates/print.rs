@@ -58,7 +58,10 @@ pub(super) fn print(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) 
     } else {
         match value.kind() {
             ValueKind::None => Ok(()),
-            ValueKind::Seq | ValueKind::Map => out.write_str(&as_json(value, Style::Compact)?),
+            // As in JSON, which parameters and schemas are: minijinja writes `True`.
+            ValueKind::Bool | ValueKind::Seq | ValueKind::Map => {
+                out.write_str(&as_json(value, Style::Compact)?)
+            }
             _ => out.write_str(&escape::data(&value.to_string())),
         }
     };

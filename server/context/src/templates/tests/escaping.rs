@@ -114,6 +114,14 @@ fn text_that_was_printed_once_is_not_escaped_again() {
 }
 
 #[test]
+fn truth_is_written_as_in_json_alone_and_in_a_list() {
+    assert_eq!(
+        render("{{ x }} {{ not x }} {{ list }}", context! { x => true, list => [true] }),
+        "true false [true]"
+    );
+}
+
+#[test]
 fn a_removed_filter_is_removed_for_good() {
     for name in [
         "safe",
