@@ -47,26 +47,17 @@ pub(crate) async fn settle(
 
 async fn end(store: &Arc<dyn Store>, supervisor: &Supervisor, turn: Turn) -> Result<(), StoreError> {
     let conversation = store.conversation(turn.conversation_id).await?;
-    let fate = read_fate(store.as_ref(), supervisor, &turn, conversation.as_ref());
-    let failed = |partial_text: String| Transition::Fail {
+    let Left { fate, before_repair } = read_fate(store.as_ref(), supervisor, &turn, conversation.as_ref());
+    let in_context = [&fate, &before_repair].into_iter().any(|fate| *fate != Fate::Absent);
+    let mut usage = usage_of(&fate);
+    usage += usage_of(&before_repair);
+    let failed = || Transition::Fail {
         failure: Failure::new(FailureReason::ServerRestarted, "the server was restarted while the turn ran"),
-        partial_text,
+        partial_text: String::new(),
     };
-    let (transition, in_context, last_assistant_uuid, usage) = match fate {
-        Fate::Answered(answer) => {
-            let transition = judged(&turn, answer.text);
-            let usage = Usage {
-                input_tokens: answer.usage.input_tokens,
-                output_tokens: answer.usage.output_tokens,
-                cache_creation_input_tokens: answer.usage.cache_creation_input_tokens,
-                cache_read_input_tokens: answer.usage.cache_read_input_tokens,
-            };
-            (transition, true, Some(answer.assistant_uuid), usage)
-        }
-        Fate::Absent => (failed(String::new()), false, None, Usage::default()),
-        Fate::Pending | Fate::Interrupted | Fate::Failed { .. } => {
-            (failed(String::new()), true, None, Usage::default())
-        }
+    let (transition, last_assistant_uuid) = match fate {
+        Fate::Answered(answer) => (judged(&turn, answer.text), Some(answer.assistant_uuid)),
+        Fate::Absent | Fate::Pending | Fate::Interrupted | Fate::Failed { .. } => (failed(), None),
     };
     tracing::info!(turn.id = %turn.id, outcome = transition.name(), "turn of an earlier run ended");
     let finish = FinishTurn {
@@ -99,17 +90,35 @@ fn judged(turn: &Turn, text: String) -> Transition {
     }
 }
 
-/// What the CLI's own record says of the turn. The session's file may still be with the instance: it is kept first.
+/// What the backend counted for an answer that it finished.
+fn usage_of(fate: &Fate) -> Usage {
+    let Fate::Answered(answer) = fate else { return Usage::default() };
+    Usage {
+        input_tokens: answer.usage.input_tokens,
+        output_tokens: answer.usage.output_tokens,
+        cache_creation_input_tokens: answer.usage.cache_creation_input_tokens,
+        cache_read_input_tokens: answer.usage.cache_read_input_tokens,
+    }
+}
+
+/// What the CLI's own record says of a turn.
+struct Left {
+    /// Of what was sent last: once a better answer was asked for, only that one counts.
+    fate: Fate,
+    /// Of what was sent before a better answer was asked for; absent where none was.
+    before_repair: Fate,
+}
+
+/// Reads what the CLI's own record says of the turn. The session's file may still be with the instance: it is kept first.
 fn read_fate(
     store: &dyn Store,
     supervisor: &Supervisor,
     turn: &Turn,
     conversation: Option<&Conversation>,
-) -> Fate {
-    // Once a better answer was asked for, only that one counts.
-    let last_sent = turn.claude.repair_uuid.or(turn.claude.user_uuid);
-    let (Some(session), Some(user_uuid)) = (turn.claude.session_id, last_sent) else {
-        return Fate::Absent;
+) -> Left {
+    let (first, repair) = (turn.claude.user_uuid, turn.claude.repair_uuid);
+    let (Some(session), Some(last_sent)) = (turn.claude.session_id, repair.or(first)) else {
+        return Left { fate: Fate::Absent, before_repair: Fate::Absent };
     };
     if let TurnState::Running { instance_id } = turn.state {
         let file = supervisor.session_file(&crate::backend::directory(instance_id), session);
@@ -120,10 +129,14 @@ fn read_fate(
             tracing::warn!(%error, turn.id = %turn.id, "transcript of an earlier run could not be kept");
         }
     }
-    match std::fs::read(store.transcript(turn.conversation_id)) {
-        Ok(bytes) => fate(String::from_utf8_lossy(&bytes).lines(), user_uuid),
-        Err(_) => Fate::Absent,
-    }
+    // A file that cannot be read holds nothing.
+    let bytes = std::fs::read(store.transcript(turn.conversation_id)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let before_repair = match (first, repair) {
+        (Some(first), Some(_)) => fate(text.lines(), first),
+        _ => Fate::Absent,
+    };
+    Left { fate: fate(text.lines(), last_sent), before_repair }
 }
 
 /// Gives the dispatcher what goes on: pinned instances, then the turns that waited, in order.
