@@ -5,6 +5,7 @@ mod cancellation;
 mod confinement;
 mod conversations;
 mod instances;
+mod modules;
 mod process_death;
 mod refusals;
 mod requests;
