@@ -3,7 +3,7 @@
 use claude_comms_tests::{Ran, TestServer, tools};
 use serde_json::Value;
 
-use super::{PROMPT, server};
+use super::{PROMPT, server, server_with_data};
 
 /// How grpcurl reaches the server.
 #[derive(Clone, Copy)]
@@ -43,6 +43,7 @@ async fn lists_describes_and_calls(over: Over) {
         "claude_comms.v1.ConversationService",
         "claude_comms.v1.DiagnosticsService",
         "claude_comms.v1.InstanceService",
+        "claude_comms.v1.ModuleService",
         "grpc.health.v1.Health",
     ] {
         assert!(listed.stdout.lines().any(|line| line == service), "{service} in {}", listed.stdout);
@@ -115,4 +116,18 @@ async fn without_the_token_reflection_and_calls_are_refused_and_health_is_open()
     let mut health = claude_comms_tests::Client::connect(server.tcp(), None).await.health;
     let answer = health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap().into_inner();
     assert_eq!(answer.status(), tonic_health::pb::health_check_response::ServingStatus::Serving);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpcurl_asks_a_module_and_gets_data() {
+    let server = server_with_data().await;
+    let question = serde_json::json!({
+        "source": "marker", "target": "arangodb", "prompt": PROMPT, "capability": "run_aql",
+    });
+    let call = "claude_comms.v1.ModuleService/QueryModule";
+    let asked = grpcurl(&server, Over::Tcp, Some(question), &[call]).await.expect(0);
+    let events = events(&asked);
+    let turn = &events.last().unwrap()["completed"]["turn"];
+    assert_eq!(turn["data"], serde_json::json!({"rows": []}), "{asked:#?}");
+    assert_eq!(turn["dataJson"], "{\"rows\": []}");
 }

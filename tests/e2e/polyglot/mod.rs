@@ -17,6 +17,15 @@ async fn server_that_refuses() -> TestServer {
     TestServer::simulated().scenario(&scenario).start().await
 }
 
+/// A server whose modules answer with data: no rows.
+async fn server_with_data() -> TestServer {
+    let server = TestServer::simulated();
+    let scenario = server.world().root().join("scenario.yaml");
+    let text = "turns:\n  - steps: [{ text: \"None.\\n```json\\n{\\\"rows\\\": []}\\n```\" }]\n";
+    std::fs::write(&scenario, text).expect("our own directory");
+    server.scenario(&scenario).tcp().start().await
+}
+
 /// What a client printed are two answers of the simulated Claude, which remembers the first prompt.
 #[track_caller]
 fn are_answers(ran: &Ran) {

@@ -2,7 +2,7 @@
 
 use claude_comms_tests::{Ran, TestServer, tools};
 
-use super::{PROMPT, are_answers, server, server_that_refuses};
+use super::{PROMPT, are_answers, server, server_that_refuses, server_with_data};
 
 async fn converse(server: &TestServer, endpoint: &str, token: Option<&str>) -> Ran {
     let repository = tools::repository();
@@ -39,4 +39,20 @@ async fn python_says_why_a_turn_failed() {
     let server = server_that_refuses().await;
     let failed = converse(&server, server.unix(), None).await.expect(1);
     assert!(failed.stderr.contains("API_PERMISSION"), "{failed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_asks_a_module_and_gets_data() {
+    let server = server_with_data().await;
+    let repository = tools::repository();
+    let mut command = server.world().command(&tools::python());
+    command.arg(repository.join("tests/polyglot/python/ask_module.py")).arg(repository.join("proto"));
+    command.args([server.unix(), "marker", "arangodb", "run_aql", PROMPT]);
+    let ran = Ran::to_end({
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    })
+    .await
+    .expect(0);
+    assert_eq!(ran.json(), serde_json::json!({"rows": []}));
 }
