@@ -119,7 +119,7 @@ async fn every_bad_field_is_named_at_once() {
         timeout: Some(std::time::Duration::ZERO.try_into().unwrap()),
         ..Default::default()
     };
-    bad_input(client.send_request(request).await, &["conversation_id", "prompt", "request_id", "timeout"]);
+    bad_input(client.send_request(request).await, &["conversation_id", "timeout", "request_id", "prompt"]);
     let request = SendMessageRequest {
         conversation_id: client.new_conversation().await,
         prompt: "x".into(),

@@ -1,11 +1,13 @@
 //! Files that change while many ask: no question fails for it, and each sees one version whole.
 
 use std::{
+    collections::BTreeSet,
     fs,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use claude_comms_tests::within;
@@ -20,6 +22,8 @@ use crate::simulated::support::completed;
 
 const ASKERS: usize = 10;
 const QUESTIONS: usize = 5;
+/// How many versions must have been seen before the last question.
+const VERSIONS: usize = 4;
 
 /// A version that says its number in its role, its message and its constraint.
 fn numbered(number: usize) -> String {
@@ -48,19 +52,21 @@ async fn fifty_questions_while_a_descriptor_changes_each_see_one_whole_version()
     })
     .await;
     let asked = Arc::new(AtomicBool::new(false));
+    let versions = Arc::new(Mutex::new(BTreeSet::new()));
     let mut askers = JoinSet::new();
     for asker in 0..ASKERS {
-        let client = client.clone();
+        let (client, versions) = (client.clone(), Arc::clone(&versions));
         askers.spawn(async move {
-            let mut seen = Vec::new();
-            for number in 0..QUESTIONS {
+            let mut number = 0;
+            while number < QUESTIONS || versions.lock().unwrap().len() < VERSIONS {
                 let heard =
                     query(&client, question("marker", "changing", &format!("{asker}/{number}"))).await;
                 completed(heard.turn());
                 let made = conversation(&client, &heard.turn().conversation_id).await;
-                seen.push((heard.turn().message.clone(), made.system_prompt));
+                let version = one_version(&heard.turn().message, &made.system_prompt);
+                versions.lock().unwrap().insert(version);
+                number += 1;
             }
-            seen
         });
     }
     let writing = {
@@ -69,7 +75,7 @@ async fn fifty_questions_while_a_descriptor_changes_each_see_one_whole_version()
             let mut number = 0;
             while !asked.load(Ordering::Relaxed) {
                 number += 1;
-                // Half of them in place, half of them renamed over, some of them broken.
+                // Some in place, some renamed over, some broken; now and then it is quiet for longer than the server waits.
                 match number % 4 {
                     0 => fs::write(&file, "{ broken").unwrap(),
                     1 | 3 => fs::write(&file, numbered(number)).unwrap(),
@@ -79,29 +85,30 @@ async fn fifty_questions_while_a_descriptor_changes_each_see_one_whole_version()
                         fs::rename(other, &file).unwrap();
                     }
                 }
-                std::thread::sleep(std::time::Duration::from_millis(37));
+                std::thread::sleep(Duration::from_millis(if number % 3 == 0 { 150 } else { 7 }));
             }
             fs::write(&file, numbered(1_000_000)).unwrap();
         })
     };
-    let mut versions = std::collections::BTreeSet::new();
-    while let Some(seen) = within("an asker", askers.join_next()).await {
-        for (message, system_prompt) in seen.unwrap() {
-            let word = message.lines().next().unwrap().to_owned();
-            assert!(word.starts_with("number-") && word.ends_with('-'), "{message}");
-            for text in [format!("You are {word}."), format!("Always say {word}.")] {
-                assert!(system_prompt.contains(&text), "{word}: {system_prompt}");
-            }
-            assert_eq!(system_prompt.matches("number-").count(), 2, "one version alone: {system_prompt}");
-            versions.insert(word);
-        }
+    while let Some(asker) = within("an asker", askers.join_next()).await {
+        asker.unwrap();
     }
     asked.store(true, Ordering::Relaxed);
     writing.await.unwrap();
-    assert!(versions.len() > 1, "it changed meanwhile: {versions:?}");
     claude_comms_tests::eventually(claude_comms_tests::PATIENCE, "the last version", async || {
         let now = module(&client, "changing").await.ok()?;
         (now.descriptor_json.contains("number-1000000-") && broken(&client).await.is_empty()).then_some(())
     })
     .await;
+}
+
+/// The version that a message and a system prompt are of; both of one.
+fn one_version(message: &str, system_prompt: &str) -> String {
+    let word = message.lines().next().unwrap().to_owned();
+    assert!(word.starts_with("number-") && word.ends_with('-'), "{message}");
+    for text in [format!("You are {word}."), format!("Always say {word}.")] {
+        assert!(system_prompt.contains(&text), "{word}: {system_prompt}");
+    }
+    assert_eq!(system_prompt.matches("number-").count(), 2, "one version alone: {system_prompt}");
+    word
 }

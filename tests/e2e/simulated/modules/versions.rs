@@ -7,9 +7,11 @@ use claude_comms_tests::{Client, PATIENCE, TestServer, eventually, processes::is
 use serde_json::json;
 use tonic::{Code, Status};
 
-use super::support::{conversation, descriptor, query, question, register, try_query, unregister, with_role};
+use super::support::{
+    conversation, descriptor, query, question, register, try_query, try_submit_query, unregister, with_role,
+};
 use crate::simulated::support::{
-    HANG_ON_REQUEST, cancel, completed, first_text, playing_turns, refused, submit,
+    HANG_ON_REQUEST, cancel, completed, first_text, playing_turns, refused, submit, wait,
 };
 
 async fn upgrade(client: &Client, id: &str) -> Result<Conversation, Status> {
@@ -143,7 +145,7 @@ async fn an_upgrade_is_refused_while_a_turn_runs_or_waits_and_where_there_is_no_
     let status = refused(upgrade(&client, &id).await, Code::FailedPrecondition, "CONVERSATION_BUSY");
     assert!(status.message().contains(&id), "{status:?}");
     cancel(&client, running.turn_id()).await;
-    completed(&crate::simulated::support::wait(&client, &queued.id).await);
+    completed(&wait(&client, &queued.id).await);
     assert_eq!(upgrade(&client, &id).await.unwrap().context_revision, 1);
 
     let plain = client.new_conversation().await;
@@ -187,4 +189,31 @@ async fn a_conversation_keeps_its_templates_when_the_template_file_changes() {
     let new = upgrade(&client, &id).await.unwrap();
     assert_eq!(new.context_revision, 1);
     assert!(query(&client, within(&id, "z")).await.turn().message.contains("new words"));
+}
+
+#[tokio::test]
+async fn an_upgrade_and_a_question_at_once_leave_one_context_that_counts() {
+    let server = TestServer::simulated().start().await;
+    let (client, other) = (server.client().await, server.client().await);
+    register(&client, &versioned("1.0.0", "0")).await;
+    let id = query(&client, question("marker", "one", "x")).await.turn().conversation_id.clone();
+    let mut upgrades = 0;
+    for round in 1..=20 {
+        register(&client, &versioned("1.0.0", &"word ".repeat(round))).await;
+        let (upgraded, asked) =
+            tokio::join!(upgrade(&other, &id), try_submit_query(&client, within(&id, "at once")));
+        match upgraded {
+            Ok(_) => upgrades += 1,
+            Err(status) => {
+                refused(Err::<(), _>(status), Code::FailedPrecondition, "CONVERSATION_BUSY");
+            }
+        }
+        completed(&wait(&client, &asked.unwrap().id).await);
+        let now = conversation(&client, &id).await;
+        assert_eq!(now.context_revision, upgrades);
+        let heard = query(&client, within(&id, "and then")).await;
+        let told: String = now.system_prompt.split_whitespace().collect::<Vec<_>>().join(" ");
+        let characters = format!("({} characters)", told.chars().count());
+        assert!(completed(heard.turn()).contains(&characters), "{characters}: {:?}", heard.turn());
+    }
 }
