@@ -1,6 +1,7 @@
 //! The module layer: what is registered, found, asked and answered, in front of simulated Claudes.
 
 mod answers;
+mod busy_server;
 mod changing_files;
 mod command_line;
 mod context;

@@ -91,7 +91,6 @@ async fn the_usage_of_a_repaired_turn_is_the_sum_of_both_answers() {
     let server = playing_turns(&then("{ text: \"```json\\n{\\\"count\\\": 1}\\n```\" }")).start().await;
     let client = server.client().await;
     register(&client, &counter()).await;
-    // The same first message, without a demand that it misses: what the first answer costs alone.
     let heard = query(&client, counting("count them")).await;
     let turn = heard.turn();
     completed(turn);
@@ -225,4 +224,20 @@ async fn a_server_killed_during_the_repair_ends_the_turn_once_after_its_restart(
     completed(&wait(&client, &queued.id).await);
     assert_eq!(turns(&client, &turn.conversation_id).await.len(), 2);
     assert_eq!(server.processes().of(Kind::Simulated).len(), 1);
+}
+
+#[tokio::test]
+async fn a_turn_that_was_given_to_a_second_process_is_repaired_there() {
+    let repaired = then("{ text: \"```json\\n{\\\"count\\\": 2}\\n```\" }");
+    let dies_once =
+        "turns:\n  - { once: instance, when: { contains: count them }, steps: [{ crash: kill }] }\n";
+    let scenario = repaired.replace("turns:\n", dies_once);
+    let server = playing_turns(&scenario).start().await;
+    let client = server.client().await;
+    register(&client, &counter()).await;
+    let heard = query(&client, counting("count them")).await;
+    let turn = heard.turn();
+    completed(turn);
+    assert_eq!((turn.data_json.as_str(), turn.attempt), ("{\"count\": 2}", 2));
+    assert_eq!((starts(&heard), ends(&heard), resets(&heard)), (2, 1, vec!["repair"]), "{:?}", heard.events);
 }
