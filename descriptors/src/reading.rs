@@ -48,8 +48,7 @@ pub(crate) fn read(text: &str) -> Result<Node, Problem> {
             "empty; a descriptor begins with \"schema: claude-comms/module/v1\" and has name, version and description",
         ));
     }
-    let lines: Vec<&str> = text.lines().collect();
-    spell(&mut root, &lines);
+    spell(&mut root, &text.lines().map(Line::new).collect::<Vec<_>>());
     Ok(root)
 }
 
@@ -171,20 +170,40 @@ fn place_of(location: serde_yaml::Location) -> Place {
     Place { line: small(location.line()), column: small(location.column()) }
 }
 
+/// A line, and where in it every so many characters begin: JSON is often one line of half a million of them.
+struct Line<'a> {
+    text: &'a str,
+    marks: Vec<usize>,
+}
+
+impl<'a> Line<'a> {
+    const CHARACTERS: usize = 256;
+
+    fn new(text: &'a str) -> Self {
+        Self { text, marks: text.char_indices().step_by(Self::CHARACTERS).map(|(at, _)| at).collect() }
+    }
+
+    /// The characters after so many of them.
+    fn after(&self, characters: usize) -> impl Iterator<Item = char> + use<'a> {
+        let mark = self.marks.get(characters / Self::CHARACTERS).copied().unwrap_or(self.text.len());
+        self.text[mark..].chars().skip(characters % Self::CHARACTERS)
+    }
+}
+
 /// Notes how scalars are spelled: a message about `1.0` must not say `1`.
-fn spell(node: &mut Node, lines: &[&str]) {
+fn spell(node: &mut Node, lines: &[Line<'_>]) {
     match &mut node.content {
         Content::Bool(_) | Content::Number(_) | Content::Text(_) => {
-            let line = lines.get(node.place.line as usize - 1).copied().unwrap_or_default();
+            let line = lines.get(node.place.line as usize - 1);
             node.spelling = line
-                .chars()
-                .skip(node.place.column as usize - 1)
+                .into_iter()
+                .flat_map(|line| line.after(node.place.column as usize - 1))
                 .take_while(|character| !character.is_whitespace() && !matches!(character, ',' | ']' | '}'))
                 .take(60)
                 .collect();
             // A literal block's place is its first line, below the sign.
             let above = (node.place.line as usize).checked_sub(2).and_then(|index| lines.get(index));
-            let sign = above.and_then(|above| above.split_whitespace().last());
+            let sign = above.and_then(|above| above.text.split_whitespace().next_back());
             node.literal =
                 matches!(node.content, Content::Text(_)) && sign.is_some_and(|sign| sign.starts_with('|'));
         }
