@@ -20,7 +20,11 @@ const FINDINGS: usize = 20;
 
 /// A compiled JSON Schema 2020-12.
 #[derive(Debug, Clone)]
-pub struct DataSchema(Validator);
+pub struct DataSchema {
+    /// The document, to reckon what checking a value costs.
+    document: Value,
+    validator: Validator,
+}
 
 /// Something in a value that does not fit, or something in a schema that is not one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +88,7 @@ impl DataSchema {
             return Err(findings);
         }
         // One gate compiles all schemas, so that what passes here passes everywhere.
-        template::schema::compile(schema).map(Self).map_err(|problem| {
+        let validator = template::schema::compile(schema).map_err(|problem| {
             let pointer = locate(schema, &problem.path, String::new()).unwrap_or_default();
             let message = if pointer.ends_with("/pattern") || pointer.contains("/patternProperties") {
                 format!(
@@ -96,21 +100,26 @@ impl DataSchema {
                 problem.message
             };
             vec![Finding::new(pointer, message)]
-        })
+        })?;
+        Ok(Self { document: schema.clone(), validator })
     }
 
-    /// What in a value does not fit; empty means that it fits. At most 20 findings.
+    /// What in a value does not fit; empty means that it fits. At most 20 findings. A value that would take too much
+    /// work to check does not fit.
     pub fn findings(&self, value: &Value) -> Vec<Finding> {
-        self.0
+        if let Err(why) = template::schema::affordable(&self.document, value) {
+            return vec![Finding::new("", format!("cannot be checked ({why})"))];
+        }
+        self.validator
             .iter_errors(value)
             .take(FINDINGS)
             .map(|error| Finding::new(error.instance_path().as_str(), explain(&error)))
             .collect()
     }
 
-    /// Whether a value fits.
+    /// Whether a value fits; one that would take too much work to check does not.
     pub fn fits(&self, value: &Value) -> bool {
-        self.0.is_valid(value)
+        template::schema::affordable(&self.document, value).is_ok() && self.validator.is_valid(value)
     }
 }
 

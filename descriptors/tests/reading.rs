@@ -262,3 +262,21 @@ fn data_as_deep_as_json_may_be_is_checked_by_a_schema_of_itself() {
     assert_eq!(findings[0].message, "must be a whole number, not \"x\"");
     assert_eq!(findings[0].path(), format!("{}n", "a.".repeat(120)));
 }
+
+#[test]
+fn an_example_that_takes_too_much_work_to_check_is_refused_at_once() {
+    let part = "{properties: {a: {$ref: '#/$defs/n'}}}";
+    let schema = format!("{{$defs: {{n: {{allOf: [{part}, {part}]}}}}, $ref: '#/$defs/n'}}");
+    let value = format!("{}1{}", "{a: ".repeat(40), "}".repeat(40));
+    let text = minimal(&format!(
+        "capabilities: [{{name: c, description: d, output: {schema}, examples: [{{output: {value}}}]}}]\n"
+    ));
+    let problems = bad(&text);
+    assert_eq!(problems.len(), 1, "{}", messages(&problems));
+    assert_eq!(problems[0].path, "capabilities[0].examples[0].output");
+    assert!(
+        problems[0].message.contains("cannot be checked (checking takes too much work"),
+        "{}",
+        messages(&problems)
+    );
+}

@@ -133,10 +133,12 @@ fn parameter(name: &str, entry: Value) -> Result<Parameter, String> {
     let description = keys.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
     let schema = Value::Object(keys);
     let validator = schema::compile(&schema).map_err(|problem| problem.to_string())?;
-    if let Some(default) = &default
-        && let Err(error) = validator.validate(default)
-    {
-        return Err(format!("its default does not fit its schema: {error}"));
+    if let Some(default) = &default {
+        schema::affordable(&schema, default)
+            .map_err(|why| format!("its default cannot be checked against its schema ({why})"))?;
+        if let Err(error) = validator.validate(default) {
+            return Err(format!("its default does not fit its schema: {error}"));
+        }
     }
     let required = default.is_none() && !may_be_absent;
     Ok(Parameter { schema, default, required, description })

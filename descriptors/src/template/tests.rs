@@ -133,6 +133,20 @@ fn a_file_is_bounded_in_bytes_depth_and_aliases() {
     assert!(problem(&bomb).message.contains("not YAML"));
 }
 
+#[test]
+fn a_default_that_takes_too_much_work_to_check_is_refused_at_once() {
+    let both = |part: &str| format!("{{allOf: [{part}, {part}]}}");
+    let schema = both("{properties: {a: {$ref: '#/$defs/n'}}}");
+    let value = format!("{}1{}", "{a: ".repeat(40), "}".repeat(40));
+    let text = format!(
+        "---\nparameters:\n  p: {{$defs: {{n: {schema}}}, $ref: '#/$defs/n', default: {value}}}\n---\n{{{{ p }}}}"
+    );
+    let problem = problem(&text);
+    assert_eq!(problem.line, Some(3));
+    assert!(problem.message.contains("default cannot be checked against its schema"), "{problem}");
+    assert!(problem.message.contains("too much work"), "{problem}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_parsing_panic(text in "(---\n)?[ -~{}%#\"'\\n]{0,200}") {
