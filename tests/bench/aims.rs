@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{latency::Latency, machine::Placement, throughput::Deltas};
+use crate::{latency::Latency, machine::Placement, samples::Samples, throughput::Deltas};
 
 /// Added to the first token: one commit and this, ms.
 const FIRST_TOKEN_EXTRA_MS: f64 = 0.3;
@@ -11,6 +11,10 @@ const FULL_TURN_EXTRA_MS: f64 = 0.6;
 const TURNS_PER_SECOND: f64 = 3000.0;
 const OF_THE_PIPE: f64 = 0.7;
 const OF_A_REAL_TURN: f64 = 1.05;
+/// p99 of DiscoverModules with ten thousand modules, ms.
+const DISCOVER_MS: f64 = 10.0;
+/// p50 of making system prompt and message, ms.
+const CONTEXT_MS: f64 = 1.0;
 
 /// One aim.
 #[derive(Debug)]
@@ -95,4 +99,18 @@ pub(crate) fn real(placement: Placement, measured: &Latency) -> Vec<Aim> {
         more_is_better: false,
     };
     [("Unix", measured.unix.whole.p50()), ("TCP", measured.tcp.whole.p50())].into_iter().map(aim).collect()
+}
+
+/// Finding modules among ten thousand.
+pub(crate) fn discover(placement: Placement, what: &str, measured: &Samples) -> Aim {
+    milliseconds(placement, format!("DiscoverModules p99, {what}"), DISCOVER_MS, measured.at(0.99))
+}
+
+/// Making a context.
+pub(crate) fn context(placement: Placement, what: &str, measured: &Samples) -> Aim {
+    milliseconds(placement, format!("context p50, {what}"), CONTEXT_MS, measured.p50())
+}
+
+fn milliseconds(placement: Placement, what: String, limit: f64, measured: f64) -> Aim {
+    Aim { what, placement, limit, measured, unit: " ms", more_is_better: false }
 }

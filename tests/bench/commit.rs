@@ -9,7 +9,8 @@ use std::{
 
 use claude_comms_model::{ConversationId, InstanceId, RequestId, Transition, TurnId, Usage};
 use claude_comms_store::{
-    AcceptOutcome, AcceptTurn, FinishTurn, NewConversation, Options, RedbStore, StartTurn, Store as _,
+    AcceptOutcome, AcceptTurn, FinishTurn, NewConversation, Options, RedbStore, RequestScope, StartTurn,
+    Store as _,
 };
 use claude_comms_tests::world::World;
 use uuid::Uuid;
@@ -35,6 +36,9 @@ impl Commits {
             system_prompt: String::new(),
             model: None,
             labels: BTreeMap::new(),
+            source_module: None,
+            target_module: None,
+            scene: None,
         };
         let conversation = store.create_conversation(new).await.expect("a conversation").id;
         Self { store, conversation, world }
@@ -50,9 +54,12 @@ impl Commits {
         let accept = AcceptTurn {
             turn_id: TurnId(Uuid::now_v7()),
             conversation_id: self.conversation,
+            new_conversation: None,
             request_id: RequestId(Uuid::new_v4()),
+            scope: RequestScope::Conversation(self.conversation),
             payload_hash: "0".repeat(64),
             prompt: "ping".to_owned(),
+            asked: None,
             timeout_micros: 600_000_000,
             target_instance: None,
             start: Some(start),
@@ -65,7 +72,7 @@ impl Commits {
             turn_id: accepted.turn.id,
             lease: accepted.lease,
             attempt: accepted.turn.attempt,
-            transition: Transition::Complete { text: "ping".to_owned() },
+            transition: Transition::Complete { text: "ping".to_owned(), data_json: None },
             usage: Usage::default(),
             cost_usd: 0.0,
             first_token_time: Some(accepted.turn.create_time),

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use claude_comms_proto::v1::{
-    CreateConversationRequest, GetServerInfoRequest, SendMessageRequest,
+    CreateConversationRequest, GetServerInfoRequest, SendMessageRequest, TurnEvent,
     conversation_service_client::ConversationServiceClient,
-    diagnostics_service_client::DiagnosticsServiceClient, turn_event::Event,
+    diagnostics_service_client::DiagnosticsServiceClient, module_service_client::ModuleServiceClient,
+    turn_event::Event,
 };
 use tonic::{
-    Request, Status,
+    Request, Status, Streaming,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
@@ -38,6 +39,7 @@ type Calls = InterceptedService<Channel, Token>;
 pub(crate) struct Connection {
     conversations: ConversationServiceClient<Calls>,
     diagnostics: DiagnosticsServiceClient<Calls>,
+    pub(crate) modules: ModuleServiceClient<Calls>,
 }
 
 impl Connection {
@@ -52,7 +54,8 @@ impl Connection {
         let calls = InterceptedService::new(channel, token);
         Self {
             conversations: ConversationServiceClient::new(calls.clone()),
-            diagnostics: DiagnosticsServiceClient::new(calls),
+            diagnostics: DiagnosticsServiceClient::new(calls.clone()),
+            modules: ModuleServiceClient::new(calls),
         }
     }
 
@@ -94,21 +97,26 @@ impl Conversation {
             ..SendMessageRequest::default()
         };
         let mut events = self.client.send_message(request).await.expect("the turn is accepted").into_inner();
-        let (mut first_token, mut whole) = (None, None);
-        while let Some(event) = events.message().await.expect("the stream holds") {
-            match event.event.expect("an event says what happened") {
-                Event::TextDelta(_) => {
-                    first_token.get_or_insert_with(|| begin.elapsed());
-                }
-                Event::Queued(_) => self.waited += 1,
-                Event::Completed(_) => whole = Some(begin.elapsed()),
-                Event::Failed(failed) => panic!("the turn failed: {failed:?}"),
-                _ => {}
+        hear(begin, &mut events, &mut self.waited).await
+    }
+}
+
+/// Hears a turn to its end; counts in `waited` how often it was told to wait.
+pub(crate) async fn hear(begin: Instant, events: &mut Streaming<TurnEvent>, waited: &mut usize) -> TurnTimes {
+    let (mut first_token, mut whole) = (None, None);
+    while let Some(event) = events.message().await.expect("the stream holds") {
+        match event.event.expect("an event says what happened") {
+            Event::TextDelta(_) => {
+                first_token.get_or_insert_with(|| begin.elapsed());
             }
+            Event::Queued(_) => *waited += 1,
+            Event::Completed(_) => whole = Some(begin.elapsed()),
+            Event::Failed(failed) => panic!("the turn failed: {failed:?}"),
+            _ => {}
         }
-        TurnTimes {
-            first_token: first_token.expect("the answer has text"),
-            whole: whole.expect("the turn was completed"),
-        }
+    }
+    TurnTimes {
+        first_token: first_token.expect("the answer has text"),
+        whole: whole.expect("the turn was completed"),
     }
 }

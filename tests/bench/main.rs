@@ -1,11 +1,13 @@
 //! The benchmark: a bare stdio driver of a CLI against the server in front of the same CLI, over a Unix socket and over
-//! TCP, in one run. It knows the store only to measure one durable commit, in which the aims are stated.
+//! TCP, in one run; and the module layer with ten thousand modules. It knows the store only to measure one durable commit,
+//! in which the aims are stated, and the context crate to measure composing without a server.
 
 mod aims;
 mod commit;
 mod conversation;
 mod latency;
 mod machine;
+mod modules;
 mod options;
 mod pass;
 mod raw;

@@ -3,7 +3,7 @@
 use crate::machine::Placement;
 
 /// The parts of a pass.
-const PARTS: [&str; 4] = ["latency", "throughput", "deltas", "real"];
+const PARTS: [&str; 5] = ["latency", "throughput", "deltas", "real", "modules"];
 
 /// The command line.
 #[derive(Debug)]

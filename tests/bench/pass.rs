@@ -8,6 +8,7 @@ use crate::{
     aims::{self, Aim},
     latency::{self, Plan},
     machine::Placement,
+    modules,
     options::Options,
     real, throughput,
 };
@@ -82,6 +83,10 @@ pub(crate) async fn run(options: &Options, placement: Placement) -> Vec<Aim> {
                 aims.extend(aims::real(placement, &measured));
             }
         }
+    }
+    if options.wants("modules") {
+        println!("\n### Modules: 10 000 in a directory and 100 registered, Unix socket\n");
+        aims.extend(modules::run(options, placement).await);
     }
     aims
 }
