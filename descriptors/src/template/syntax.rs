@@ -84,9 +84,6 @@ pub const TESTS: [&str; 27] = [
 /// The functions that templates have, besides their own macros.
 pub const FUNCTIONS: [&str; 1] = ["range"];
 
-/// Most names, texts and signs in one `{{ }}` or `{% %}`: what is read recursively stays shallow.
-const MAX_TAG_TOKENS: usize = 400;
-
 /// What a body refers to.
 #[derive(Debug, Default)]
 pub(super) struct Body {
@@ -110,10 +107,9 @@ fn grammar() -> SyntaxConfig {
 /// Checks a body whose first line is the file's line `first`.
 pub(super) fn check(body: &str, first: u32) -> Result<Body, TemplateProblem> {
     let at = |line: u32| line.saturating_add(first - 1);
-    if let Some(line) = scan::tag_over(body, MAX_TAG_TOKENS) {
-        let message =
-            format!("one `{{{{ }}}}` or `{{% %}}` has at most {MAX_TAG_TOKENS} names, texts and signs");
-        return Err(TemplateProblem::new(at(line), message));
+    // What is read recursively stays shallow.
+    if let Some(excess) = scan::excess(body) {
+        return Err(TemplateProblem::new(at(excess.line), excess.message));
     }
     let failed = |error: minijinja::Error| {
         let line = error.line().and_then(|line| u32::try_from(line).ok());

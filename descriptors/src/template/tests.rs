@@ -147,6 +147,120 @@ fn a_default_that_takes_too_much_work_to_check_is_refused_at_once() {
     assert!(problem.message.contains("too much work"), "{problem}");
 }
 
+/// Long chains and deep nests as large as a template may be, each with what stands around it.
+fn chains() -> Vec<String> {
+    let fill = |before: &str, part: &str, after: &str| {
+        let times = (64 * 1024 - before.len() - after.len()) / part.len();
+        [before, &part.repeat(times), after].concat()
+    };
+    let nest = |open: &str, inner: &str, close: &str| {
+        let times = (64 * 1024 - inner.len()) / (open.len() + close.len());
+        [&open.repeat(times), inner, &close.repeat(times)].concat()
+    };
+    let elifs = |number: usize| format!("{{%if a%}}{}", "{%elif a%}".repeat(number));
+    let mut texts = vec![
+        fill("{% if prompt %}a", "{%elif a%}", "{% endif %}"),
+        fill("{% if prompt %}a", "{%-elif a-%}", ""),
+        fill("{% if prompt %}{% raw %}{% endif %}{% endraw %}", "{%+ elif a %}", ""),
+        fill("{% if prompt %}", "{# {% endif %} #}{{ '{% endif %}' }}{%elif a%}", "{% endif %}"),
+        nest(&elifs(100), "", "{%endif%}"),
+        nest(&elifs(10), "", "{%endif%}"),
+        nest(&elifs(1), "", "{%endif%}"),
+        fill("", "{% if a %}{% else %}", ""),
+        fill("", "{% if a %}{% elif b %}{% else %}", ""),
+        fill("", "{% for b in a %}{% else %}", ""),
+        nest("{% for b in a %}{% else %}", "", "{% endfor %}"),
+        fill("{{ 1", " ", "}}"),
+    ];
+    for (open, close) in [
+        ("{% if a %}", "{% endif %}"),
+        ("{% if a %}{% else %}", "{% endif %}"),
+        ("{% for a in b %}", "{% endfor %}"),
+        ("{% with a = 1 %}", "{% endwith %}"),
+        ("{% set a %}", "{% endset %}"),
+        ("{% filter upper %}", "{% endfilter %}"),
+        ("{% macro m() %}", "{% endmacro %}"),
+        ("{% call m() %}", "{% endcall %}"),
+        ("{% block b %}", "{% endblock %}"),
+    ] {
+        texts.extend([nest(open, "", close), fill("", open, "")]);
+    }
+    for part in [
+        "a or ",
+        "a and ",
+        "a ~ ",
+        "1 + ",
+        "1 - ",
+        "2 ** ",
+        "a < ",
+        "a in ",
+        "a not in ",
+        "not ",
+        "- ",
+        "(",
+        "[",
+        "{1:",
+        "a(",
+        "a[",
+        "1 if 1 else ",
+        "a if ",
+        "a.",
+        "a, ",
+        "1, ",
+    ] {
+        texts.extend([
+            fill("{{ ", part, "1 }}"),
+            fill("{% if ", part, "1 %}{% endif %}"),
+            fill("{% set a = ", part, "1 %}"),
+            fill("{% for a in ", part, "1 %}{% endfor %}"),
+            fill("{{ m(", part, "1) }}"),
+        ]);
+    }
+    for part in [".b", "|upper", "[0]", "[1:]", "()", " is defined", " is not none", "|default(a)", "'a'"] {
+        texts.extend([fill("{{ a", part, " }}"), fill("{% filter upper", part, "%}{% endfilter %}")]);
+    }
+    // As much as is allowed: of tokens in a tag, and of statements around it.
+    for (before, part, times, after) in [
+        ("", "a or ", 195, "1"),
+        ("", "1 + ", 195, "1"),
+        ("a", ".b", 195, ""),
+        ("a", "|upper", 195, ""),
+        ("a", "[0]", 130, ""),
+        ("", "not ", 390, "1"),
+        ("", "1 if 1 else ", 24, "1"),
+    ] {
+        let tag = format!("{{{{ {before}{}{after} }}}}", part.repeat(times));
+        texts.push([elifs(100), "{% if a %}".repeat(45), tag, "{% endif %}".repeat(46)].concat());
+    }
+    texts
+}
+
+#[test]
+fn no_chain_or_nest_overflows_a_small_stack() {
+    for text in chains() {
+        // The least that a runtime's threads have. An overflow ends the process, whatever the outcome is here.
+        let reading = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(move || {
+            assert!(text.len() <= 64 * 1024);
+            TemplateFile::parse(&text).map(drop)
+        });
+        let _read = reading.expect("a thread").join().expect("no panic");
+    }
+}
+
+#[test]
+fn an_if_has_so_many_elifs_and_no_more() {
+    let text =
+        |elifs: usize| ["{% if prompt %}", &"\n{% elif prompt %}".repeat(elifs), "{% endif %}"].concat();
+    assert!(TemplateFile::parse(&text(100)).is_ok());
+    let problem = problem(&text(101));
+    assert_eq!(problem.line, Some(102));
+    assert!(problem.message.contains("at most 100 `elif`"), "{problem}");
+    // One after another they are no deeper.
+    assert!(TemplateFile::parse(&text(100).repeat(20)).is_ok());
+    let within = ["{% if prompt %}{% elif prompt %}", &text(100), "{% endif %}"].concat();
+    assert!(TemplateFile::parse(&within).is_err());
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_parsing_panic(text in "(---\n)?[ -~{}%#\"'\\n]{0,200}") {

@@ -1,8 +1,23 @@
 //! Measures the tags of a body before anything recursive reads it: enough of minijinja's lexer to know where tags,
-//! strings, comments and `raw` end.
+//! strings, comments and `raw` end. What minijinja bounds itself is not measured: statements within statements.
 
-/// The line, from 1, of the first `{{ }}` or `{% %}` with more than `most` tokens.
-pub(super) fn tag_over(body: &str, most: usize) -> Option<u32> {
+/// Most names, texts and signs in one `{{ }}` or `{% %}`.
+const TAG_TOKENS: usize = 400;
+/// Most `elif` before the `endif`s of all open `if`s. minijinja reads each as an `if` within the one before, and does
+/// not count them as such.
+const ELIFS: usize = 100;
+
+/// What makes a body too deep to be read.
+pub(super) struct Excess {
+    /// The body's line, from 1.
+    pub(super) line: u32,
+    pub(super) message: String,
+}
+
+/// The first tag that makes a body too deep to be read.
+pub(super) fn excess(body: &str) -> Option<Excess> {
+    let line = |start: usize| u32::try_from(1 + body[..start].matches('\n').count()).unwrap_or(u32::MAX);
+    let mut ifs = OpenIfs::default();
     let mut at = 0;
     while let Some(start) = body[at..].find('{').map(|found| at + found) {
         let inside = start + 2;
@@ -12,18 +27,55 @@ pub(super) fn tag_over(body: &str, most: usize) -> Option<u32> {
                 continue;
             }
             Some(b'{') => measure(body, inside, "}}"),
-            Some(b'%') => measure(body, inside, "%}"),
+            Some(b'%') => {
+                let tag = measure(body, inside, "%}");
+                if ifs.elifs_after(tag.first) > ELIFS {
+                    let message = format!(
+                        "an `if` and those around it have at most {ELIFS} `elif` together; use a loop, or several `if`"
+                    );
+                    return Some(Excess { line: line(start), message });
+                }
+                tag
+            }
             _ => {
                 at = start + 1;
                 continue;
             }
         };
-        if tag.tokens > most {
-            return u32::try_from(1 + body[..start].matches('\n').count()).ok();
+        if tag.tokens > TAG_TOKENS {
+            let message =
+                format!("one `{{{{ }}}}` or `{{% %}}` has at most {TAG_TOKENS} names, texts and signs");
+            return Some(Excess { line: line(start), message });
         }
         at = if tag.tokens == 1 && tag.first == "raw" { end_of_raw(body, tag.end) } else { tag.end };
     }
     None
+}
+
+/// The `if`s that are not closed, and how many `elif` each has.
+#[derive(Default)]
+struct OpenIfs {
+    elifs: Vec<usize>,
+    sum: usize,
+}
+
+impl OpenIfs {
+    /// The `elif`s of all open `if`s after a statement that begins with this word.
+    fn elifs_after(&mut self, word: &str) -> usize {
+        match word {
+            "if" => self.elifs.push(0),
+            "elif" => {
+                self.sum += 1;
+                // Without an `if`, minijinja refuses it.
+                if let Some(own) = self.elifs.last_mut() {
+                    *own += 1;
+                }
+            }
+            "endif" => self.sum -= self.elifs.pop().unwrap_or_default(),
+            _ => {}
+        }
+        self.sum
+    }
 }
 
 struct Measured<'a> {

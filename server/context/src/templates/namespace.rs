@@ -1,13 +1,18 @@
 //! A namespace: which template a name means, what it takes, and all of it compiled.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use claude_comms_descriptors::template::{Parameter, PromptRule};
 use minijinja::Environment;
 
 use super::compile;
 use super::record::{Layer, TemplateProblemIn, TemplateRecord};
+
+/// Virtual; what is not used costs nothing.
+const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// What is told of a template.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +71,21 @@ impl Templates {
     /// Every problem: files that are none, names that cannot be or are there twice, unknown parents and includes,
     /// circles.
     pub fn new(records: Vec<TemplateRecord>) -> Result<Self, Vec<TemplateProblemIn>> {
-        compile::compile(records).map(|namespace| Self(Arc::new(namespace)))
+        // minijinja reads and compiles recursively. What it is given is bounded so that any thread will do; this is for
+        // a bound that was forgotten, which would end the process.
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name("templates".to_owned()).stack_size(STACK_BYTES);
+            match thread.spawn_scoped(scope, || compile::compile(records)) {
+                Ok(running) => running.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(error) => Err(vec![TemplateProblemIn {
+                    name: "query".to_owned(),
+                    layer: Layer::BuiltIn,
+                    line: None,
+                    message: format!("no thread to compile templates with ({error}); try again"),
+                }]),
+            }
+        })
+        .map(|namespace| Self(Arc::new(namespace)))
     }
 
     /// What it was made of, in the order it was given.

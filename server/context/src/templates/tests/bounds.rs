@@ -159,3 +159,22 @@ fn a_large_prompt_is_within_the_default_limits() {
     );
     assert!(text.len() > 400_000);
 }
+
+#[test]
+fn a_template_as_deep_as_one_may_be_is_compiled_and_rendered_on_a_small_stack() {
+    let elifs = ["{% if not x %}", &"{% elif not x %}".repeat(100)].concat();
+    let deep = [
+        elifs,
+        "{% else %}".to_owned(),
+        "{% if x %}".repeat(45),
+        format!("{{{{ x{} }}}}", "|upper".repeat(190)),
+        "{% endif %}".repeat(46),
+    ]
+    .concat();
+    let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
+    let rendering = thread.spawn(move || render(&deep, context! { x => "x" })).expect("a thread");
+    assert_eq!(rendering.join().expect("no panic"), "X");
+    let chain = ["{% if prompt %}a", &"{%elif a%}".repeat(6_000), "{% endif %}"].concat();
+    let problems = Templates::new(vec![record(Layer::Module, "query", &chain)]).expect_err("too deep");
+    assert!(problems[0].message.contains("at most 100 `elif`"), "{}", problems[0]);
+}
