@@ -33,21 +33,14 @@ struct Read {
 pub(super) fn compile(records: Vec<TemplateRecord>) -> Result<Namespace, Vec<TemplateProblemIn>> {
     let mut problems = Vec::new();
     let read = read(&records, &mut problems);
-    let mut winners = BTreeMap::<String, String>::new();
+    let names = Names::new(&read);
     for template in read.values() {
-        let winner = winners.entry(template.name.clone()).or_default();
-        let wins = read.get(winner).is_none_or(|other| other.layer < template.layer);
-        if wins {
-            *winner = full_name(template.layer, &template.name);
-        }
-    }
-    for template in read.values() {
-        check_references(template, &read, &winners, &mut problems);
+        check_references(template, &read, &names, &mut problems);
     }
     let mut compiled = BTreeMap::new();
-    let mut environment = environment(&winners);
+    let mut environment = environment(&names);
     for (full, template) in &read {
-        match inherit(template, &read, &winners) {
+        match inherit(template, &read, &names) {
             Ok(info) => {
                 compiled.insert(full.clone(), Compiled { info, body_line: template.file.body_line });
             }
@@ -58,9 +51,43 @@ pub(super) fn compile(records: Vec<TemplateRecord>) -> Result<Namespace, Vec<Tem
         }
     }
     if problems.is_empty() {
-        return Ok(Namespace { environment, records, compiled, winners });
+        return Ok(Namespace { environment, records, compiled, winners: names.of_all });
     }
     Err(problems)
+}
+
+/// The full name that each bare name means.
+#[derive(Clone, Default)]
+struct Names {
+    /// To callers, and in a module's templates.
+    of_all: BTreeMap<String, String>,
+    /// In the operator's templates and those built in: none of a module's, which would get into the system prompt, or
+    /// take the place of a part that the operator wrote.
+    of_operator: BTreeMap<String, String>,
+}
+
+impl Names {
+    fn new(read: &BTreeMap<String, Read>) -> Self {
+        let mut templates: Vec<&Read> = read.values().collect();
+        templates.sort_by_key(|template| template.layer);
+        let mut names = Self::default();
+        for template in templates {
+            let full = full_name(template.layer, &template.name);
+            if template.layer != Layer::Module {
+                names.of_operator.insert(template.name.clone(), full.clone());
+            }
+            names.of_all.insert(template.name.clone(), full);
+        }
+        names
+    }
+
+    /// What names mean in a template of that layer.
+    fn within(&self, layer: Layer) -> &BTreeMap<String, String> {
+        match layer {
+            Layer::Module => &self.of_all,
+            Layer::BuiltIn | Layer::Directory => &self.of_operator,
+        }
+    }
 }
 
 fn full_name(layer: Layer, name: &str) -> String {
@@ -120,14 +147,17 @@ fn is_name(name: &str) -> bool {
 fn check_references(
     template: &Read,
     read: &BTreeMap<String, Read>,
-    winners: &BTreeMap<String, String>,
+    names: &Names,
     problems: &mut Vec<TemplateProblemIn>,
 ) {
+    let bare = names.within(template.layer);
+    let reachable = |other: &Read| template.layer == Layer::Module || other.layer != Layer::Module;
     for name in template.file.extends.iter().chain(&template.file.includes) {
-        if winners.contains_key(name) || read.contains_key(name) {
+        if bare.contains_key(name) || read.get(name).is_some_and(reachable) {
             continue;
         }
-        let hint = match nearest(name, winners.keys().chain(read.keys()).map(String::as_str)).first() {
+        let full = read.iter().filter(|(_, other)| reachable(other)).map(|(full, _)| full);
+        let hint = match nearest(name, bare.keys().chain(full).map(String::as_str)).first() {
             Some(near) => format!("; did you mean `{near}`?"),
             None => String::new(),
         };
@@ -136,18 +166,14 @@ fn check_references(
 }
 
 /// A template's info, completed by the templates it extends.
-fn inherit(
-    template: &Read,
-    read: &BTreeMap<String, Read>,
-    winners: &BTreeMap<String, String>,
-) -> Result<TemplateInfo, String> {
+fn inherit(template: &Read, read: &BTreeMap<String, Read>, names: &Names) -> Result<TemplateInfo, String> {
     let TemplateFile { version, description, parameters, .. } = &template.file;
     let (mut description, mut parameters) = (description.clone(), parameters.clone());
     let mut prompt = template.file.prompt;
     let mut passed = vec![full_name(template.layer, &template.name)];
-    let mut next = template.file.extends.as_ref();
-    while let Some(name) = next {
-        let full = winners.get(name).unwrap_or(name);
+    let mut child = template;
+    while let Some(name) = &child.file.extends {
+        let full = names.within(child.layer).get(name).unwrap_or(name);
         if passed.contains(full) {
             passed.push(full.clone());
             let mut message = format!("extends itself: {}", passed.join(" extends "));
@@ -171,7 +197,7 @@ fn inherit(
         if description.is_empty() {
             description.clone_from(&parent.file.description);
         }
-        next = parent.file.extends.as_ref();
+        child = parent;
     }
     Ok(TemplateInfo {
         name: template.name.clone(),
@@ -183,7 +209,7 @@ fn inherit(
     })
 }
 
-fn environment(winners: &BTreeMap<String, String>) -> Environment<'static> {
+fn environment(names: &Names) -> Environment<'static> {
     let mut environment = syntax::environment();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_recursion_limit(RECURSION);
@@ -194,10 +220,14 @@ fn environment(winners: &BTreeMap<String, String>) -> Environment<'static> {
         environment.remove_global(name);
     }
     filters::set(&mut environment);
-    let winners = Arc::new(winners.clone());
-    environment.set_path_join_callback(move |name, _| match winners.get(name) {
-        Some(full) => Cow::Owned(full.clone()),
-        None => Cow::Borrowed(name),
+    let names = Arc::new(names.clone());
+    let of_module = format!("{}/", Layer::Module.prefix());
+    environment.set_path_join_callback(move |name, within| {
+        let layer = if within.starts_with(&of_module) { Layer::Module } else { Layer::BuiltIn };
+        match names.within(layer).get(name) {
+            Some(full) => Cow::Owned(full.clone()),
+            None => Cow::Borrowed(name),
+        }
     });
     environment
 }

@@ -38,7 +38,52 @@ fn the_module_wins_over_directories_and_those_over_built_in_ones() {
     assert_eq!(of("query"), "module + dirs + built in p");
     assert_eq!(of("dirs/query"), "dirs + built in p");
     assert_eq!(of("builtin/query"), "built in p");
-    assert_eq!(of("uses"), "[module + dirs + built in p|built in p]");
+    assert_eq!(of("uses"), "[dirs + built in p|built in p]");
+}
+
+#[test]
+fn a_module_replaces_no_part_of_the_operators_templates() {
+    let templates = Templates::new(vec![
+        record(Layer::BuiltIn, "context", "{% block a %}built in{% endblock %}"),
+        record(
+            Layer::Directory,
+            "context",
+            "{% extends 'builtin/context' %}{% block a %}{{ super() }} {% include 'house' %} {% include 'frame' %}{% endblock %}",
+        ),
+        record(Layer::Directory, "house", "operator's house"),
+        record(Layer::Directory, "frame", "<{% include 'house' %}{% block b %}{% include 'house' %}{% endblock %}>"),
+        record(Layer::Directory, "query", "{% extends 'frame' %}"),
+        record(Layer::Module, "house", "MODULE"),
+        record(Layer::Module, "frame", "MODULE"),
+        record(Layer::Module, "query", "{% extends 'dirs/frame' %}{% block b %}{% include 'house' %} {{ super() }}{% endblock %}"),
+        record(Layer::Module, "error", "{% extends 'dirs/query' %}"),
+    ])
+    .unwrap();
+    let of = |name: &str| templates.render(name, context! {}, RenderLimits::default()).unwrap();
+    let frame = "<operator's houseoperator's house>";
+    assert_eq!(of("dirs/context"), format!("built in operator's house {frame}"));
+    assert_eq!(of("dirs/query"), frame);
+    assert_eq!(of("error"), frame);
+    // Its own, which it overrides by name, says what the module wants; what that extends is as the operator wrote it.
+    assert_eq!(of("query"), "<operator's houseMODULE operator's house>");
+    assert_eq!(of("house"), "MODULE");
+}
+
+#[test]
+fn a_modules_template_is_none_to_the_operators() {
+    for body in [
+        "{% include 'house' %}",
+        "{% extends 'house' %}",
+        "{% include 'module/house' %}",
+        "{% extends 'module/house' %}",
+    ] {
+        let told = problems(vec![
+            record(Layer::Directory, "context", body),
+            record(Layer::Module, "house", "MODULE"),
+        ]);
+        assert!(told.starts_with("template dirs/context: there is no template `"), "{told}");
+        assert!(!told.contains("did you mean"), "{told}");
+    }
 }
 
 #[test]
