@@ -315,6 +315,8 @@ mod tests {
             assert_eq!(parse(&[text, "--background"]).expect(text), (text.to_owned(), true));
         }
         assert_eq!(parse(&["--", "--background"]).expect("escaped"), ("--background".to_owned(), false));
+        let error: clap::Error = parse(&["--backgruond"]).expect_err("nearly an option");
+        assert!(error.to_string().contains("did you mean --background?"), "{error}");
         let error: clap::Error = parse(&["--background"]).expect_err("no prompt");
         assert_eq!(error.kind(), clap::error::ErrorKind::MissingRequiredArgument);
     }

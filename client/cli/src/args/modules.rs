@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Question, Shape};
+use super::{Question, Shape, values};
 
 #[derive(Debug, Args)]
 pub(crate) struct RegisterModule {
@@ -78,7 +78,7 @@ pub(crate) struct PreviewContext {
     #[arg(value_name = "TARGET")]
     pub(crate) target: String,
     /// What would be asked; - reads standard input; may be left out where --template names one that needs none
-    #[arg(value_name = "PROMPT", allow_hyphen_values = true, required_unless_present = "template")]
+    #[arg(value_name = "PROMPT", allow_hyphen_values = true, value_parser = values::prompt, required_unless_present = "template")]
     pub(crate) text: Option<String>,
     #[command(flatten)]
     pub(crate) between: Between,

@@ -11,7 +11,7 @@ use super::values;
 pub(crate) struct Prompt {
     /// What to ask; - reads standard input
     // The program's own options stay options; a prompt that is one of them goes after `--`.
-    #[arg(value_name = "PROMPT", allow_hyphen_values = true)]
+    #[arg(value_name = "PROMPT", allow_hyphen_values = true, value_parser = values::prompt)]
     pub(crate) text: String,
     #[command(flatten)]
     pub(crate) sending: Sending,
@@ -21,7 +21,7 @@ pub(crate) struct Prompt {
 #[derive(Debug, Args)]
 pub(crate) struct Question {
     /// What to ask; - reads standard input; may be left out where --template names one that needs none
-    #[arg(value_name = "PROMPT", allow_hyphen_values = true, required_unless_present = "template")]
+    #[arg(value_name = "PROMPT", allow_hyphen_values = true, value_parser = values::prompt, required_unless_present = "template")]
     pub(crate) text: Option<String>,
     #[command(flatten)]
     pub(crate) shape: Shape,

@@ -14,6 +14,41 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "give a duration as in 30s, 5m or 2h".into())
 }
 
+/// Options that stand beside a prompt.
+const OPTIONS: [&str; 16] = [
+    "background",
+    "capability",
+    "conversation",
+    "data",
+    "from",
+    "id",
+    "output",
+    "param",
+    "quiet",
+    "request-id",
+    "schema",
+    "server",
+    "template",
+    "timeout",
+    "turn-timeout",
+    "verbose",
+];
+
+/// A prompt. One word that is nearly an option is no prompt: it would be asked, and paid for.
+pub(super) fn prompt(text: &str) -> Result<String, String> {
+    let Some(word) = text.strip_prefix("--").filter(|word| !word.contains(char::is_whitespace)) else {
+        return Ok(text.into());
+    };
+    // An option itself comes here only after `--`, that is: on purpose.
+    let near = OPTIONS.iter().min_by_key(|option| strsim::damerau_levenshtein(option, word));
+    match near {
+        Some(near) if *near != word && strsim::damerau_levenshtein(near, word) <= 2 && word.len() > 2 => {
+            Err(format!("no such option; did you mean --{near}? (a prompt that looks so can be read from -)"))
+        }
+        _ => Ok(text.into()),
+    }
+}
+
 pub(super) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),

@@ -12,7 +12,7 @@ use crate::{
     context::Context,
     exit::{Exit, Failure},
     ids,
-    output::{Tone, View as _, duration, printable, short_id, span, state, views},
+    output::{Tone, View as _, duration, module_views, printable, short_id, span, state, views},
     suggest::command,
 };
 
@@ -132,12 +132,29 @@ pub(super) async fn continue_with(
         timeout,
     };
     let show = if question.data { Show::Data } else { Show::Answer };
+    if question.data && request.output_schema.is_empty() {
+        let words = "--data needs --schema FILE, which says which data";
+        return Err(Failure::new(Exit::Usage, words));
+    }
     Ok(stream::follow_as(context, Box::pin(client.send_message(request)), show).await?.exit)
 }
 
 pub(super) async fn upgrade(context: &mut Context<'_>, text: &str) -> Result<Exit, Failure> {
     let id = ids::conversation(context, text).await?;
-    let conversation = context.patience.wait(context.client.upgrade_conversation(id)).await?;
-    context.ui.resource(&conversation)?;
+    let before = context.patience.wait(context.client.get_conversation(id.as_str())).await?;
+    let now = context.patience.wait(context.client.upgrade_conversation(id)).await?;
+    if context.ui.format != Format::Table {
+        context.ui.resource(&now)?;
+        return Ok(Exit::Done);
+    }
+    let sides = |c: &v1::Conversation| {
+        module_views::between((&c.source_module, &c.source_version), (&c.target_module, &c.target_version))
+    };
+    let told = if before.context_revision == now.context_revision {
+        format!("nothing has changed: {} and the templates are those of now", sides(&now))
+    } else {
+        format!("was {}\nnow {}; the next turn runs on a new process", sides(&before), sides(&now))
+    };
+    context.ui.write(&format!("{told}\n"))?;
     Ok(Exit::Done)
 }

@@ -18,6 +18,12 @@ use crate::{
 pub(super) async fn query(context: &mut Context<'_>, query: QueryModule) -> Result<Exit, Failure> {
     let QueryModule { target, between, question } = query;
     let input::Shaped { output_schema, template, parameters } = input::shaped(question.shape)?;
+    if question.data && output_schema.is_empty() && between.capability.is_none() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--data needs --schema FILE or --capability NAME: they say which data",
+        ));
+    }
     let stream::Sent { request_id, timeout } = stream::sent(&question.sending)?;
     let goes_on = between.conversation.is_some();
     let conversation_id = conversation(context, between.conversation).await?;

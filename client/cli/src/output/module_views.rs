@@ -1,6 +1,6 @@
 //! Which facts of modules and of previewed contexts people see.
 
-use std::time::SystemTime;
+use std::{fmt::Write as _, time::SystemTime};
 
 use claude_comms_client::v1;
 
@@ -209,16 +209,12 @@ pub(crate) fn preview(preview: &v1::ContextPreview, paint: Paint, width: Option<
     if !preview.omitted.is_empty() {
         out.push('\n');
         out.push_str(&heading("left out", paint));
-        let mut omitted = Table::new(&[
-            Column::new("SECTION").droppable(1),
-            Column::new("WHAT").flexible(),
-            Column::new("WHY").flexible(),
-            Column::new("TOKENS").right().droppable(2),
-        ]);
+        // Lines that a terminal may break: who reads this wants to know all of it.
         for left in together(&preview.omitted) {
-            omitted.row([left.section, left.what, left.why, left.estimated_tokens.to_string()]);
+            let (section, tokens) = (one_line(&left.section), left.estimated_tokens);
+            let (what, why) = (one_line(&left.what), one_line(&left.why));
+            writeln!(out, "{section}: {what} ({tokens} tokens; {why})").expect("a string takes all");
         }
-        out.push_str(&omitted.render(paint, width));
     }
     out.push('\n');
     out.push_str(&total(preview).render(paint));
