@@ -23,6 +23,8 @@ pub(super) enum Detail {
 }
 
 const WARNINGS: usize = 100;
+/// Longest indented descriptor, bytes.
+const INDENTED_BYTES: usize = 1 << 20;
 /// Longest text of a module in a list, bytes.
 const LIST_TEXT_BYTES: usize = 4 << 10;
 /// Longest text of a capability or data type in a list, and most of either: a page of 200 modules must fit one message.
@@ -57,7 +59,7 @@ pub(super) fn module(registry: &Registry, entry: &Entry, detail: Detail) -> v1::
         data_types: data_types.iter().map(|data_type| self::data_type(data_type, whole)).collect(),
         relationships: if whole { relationships(registry, descriptor) } else { Vec::new() },
         path: entry.path.clone(),
-        descriptor_json: if whole { claude_comms_descriptors::to_json(descriptor) } else { String::new() },
+        descriptor_json: if whole { descriptor_json(descriptor) } else { String::new() },
         digest: entry.digest.clone(),
         warnings: if whole { warnings } else { Vec::new() },
         create_time: Some(timestamp(Timestamp(entry.create_time_micros))),
@@ -65,6 +67,15 @@ pub(super) fn module(registry: &Registry, entry: &Entry, detail: Detail) -> v1::
         revisions: Vec::new(),
         truncated_fields,
     }
+}
+
+/// The whole descriptor. Indented for people, unless that makes too much of it: a message must fit every client.
+fn descriptor_json(descriptor: &Descriptor) -> String {
+    let indented = claude_comms_descriptors::to_json(descriptor);
+    if indented.len() <= INDENTED_BYTES {
+        return indented;
+    }
+    claude_comms_descriptors::canonical_json(descriptor)
 }
 
 fn parts<'a, T>(all: &'a [T], field: &str, whole: bool, truncated: &mut Vec<String>) -> &'a [T] {

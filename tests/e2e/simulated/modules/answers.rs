@@ -177,9 +177,13 @@ async fn data_beyond_the_limit_of_a_message_is_cut_and_then_unset() {
     assert!(turn.data.is_none(), "what is not whole is no data");
     assert_eq!(turn.data_json.len(), 512 << 10);
     assert!(turn.data_json.starts_with("{\"value\": \"xx"));
-    let mut cut = turn.truncated_fields.clone();
-    cut.sort();
-    assert_eq!(cut, ["data_json", "text"]);
+    for field in ["data_json", "text"] {
+        assert!(
+            turn.truncated_fields.iter().any(|cut| cut == field),
+            "{field} in {:?}",
+            turn.truncated_fields
+        );
+    }
     assert_eq!(heard.text.len(), value.len() + 25, "the events carry it whole");
 }
 

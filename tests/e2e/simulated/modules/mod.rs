@@ -8,6 +8,7 @@ mod context;
 mod directories;
 mod discovery;
 mod kills;
+mod large;
 mod origins;
 mod parameters;
 mod queries;
