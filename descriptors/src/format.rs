@@ -30,7 +30,11 @@ pub fn json_schema() -> Value {
     );
     set(&mut schema, "/properties/schema", json!({ "const": SCHEMA }));
     set(&mut schema, "/properties/name", json!({ "pattern": NAME }));
-    set(&mut schema, "/properties/version", json!({ "pattern": VERSION, "examples": ["1.0.0"] }));
+    set(
+        &mut schema,
+        "/properties/version",
+        json!({ "pattern": VERSION, "maxLength": limits::VERSION_BYTES, "examples": ["1.0.0"] }),
+    );
     set(&mut schema, "/properties/title", json!({ "maxLength": limits::TITLE_BYTES }));
     prose(&mut schema, "/properties/description", limits::DESCRIPTION_BYTES);
     list(&mut schema, "/properties/capabilities", limits::CAPABILITIES);
@@ -82,7 +86,11 @@ pub fn json_schema() -> Value {
     );
     set(&mut schema, &format!("{bounds}/max_turns"), json!({ "minimum": 1, "maximum": u32::MAX }));
     set(&mut schema, &format!("{bounds}/budget_usd"), json!({ "exclusiveMinimum": 0 }));
-    set(&mut schema, &format!("{bounds}/timeout"), json!({ "examples": ["120s", "5m"] }));
+    set(
+        &mut schema,
+        &format!("{bounds}/timeout"),
+        json!({ "maxLength": limits::TIME_BYTES, "examples": ["120s", "5m"] }),
+    );
     schema
 }
 

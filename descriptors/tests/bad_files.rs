@@ -103,3 +103,53 @@ fn a_template_larger_than_allowed_is_refused() {
     assert!(told.contains("context.templates.query.inline: "), "{told}");
     assert!(told.contains("65536"), "{told}");
 }
+
+#[test]
+fn every_text_of_a_descriptor_has_a_limit() {
+    let long = |bytes: usize| "x".repeat(bytes);
+    let version = |bytes: usize| HEAD.replace("1.0.0", &format!("1.0.0-{}", long(bytes - 6)));
+    assert!(parse(&version(limits::VERSION_BYTES), TemplateFiles::Refused).is_ok());
+    let told = told_of_text(&version(limits::VERSION_BYTES + 1));
+    assert_eq!(told, "made.yaml:3:10: version: 129 bytes; at most 128: make it shorter");
+    let texts = [
+        ("title: X", 256),
+        ("description: X", 8192),
+        ("tags: [X]", 63),
+        ("capabilities: [{name: X, description: d}]", 63),
+        ("capabilities: [{name: c, description: X}]", 8192),
+        ("capabilities: [{name: c, description: d, tags: [X]}]", 63),
+        ("capabilities: [{name: c, description: d, examples: [{description: X}]}]", 8192),
+        ("data_types: [{name: X}]", 63),
+        ("data_types: [{name: t, media_type: X}]", 256),
+        ("data_types: [{name: t, description: X}]", 8192),
+        ("relationships: [{module: X, kind: peer}]", 63),
+        ("relationships: [{module: o, kind: peer, description: X}]", 8192),
+        ("context: {role: X}", 32_768),
+        ("context: {instructions: X}", 32_768),
+        ("context: {constraints: [X]}", 8192),
+        ("context: {glossary: {X: meaning}}", 256),
+        ("context: {glossary: {word: X}}", 8192),
+        ("context: {extends: X}", 63),
+        ("context: {templates: {X: {inline: t}}}", 63),
+        ("context: {templates: {query: {inline: X}}}", 65_536),
+        ("files: {read: [X]}", 256),
+        ("limits: {model: X}", 256),
+    ];
+    for (line, bytes) in texts {
+        let head = if line.starts_with("description") {
+            HEAD.replace("description: A module.\n", "")
+        } else {
+            HEAD.to_owned()
+        };
+        let text = |bytes: usize| {
+            // YAML takes no longer keys than this unless they are written so.
+            let line = line.replace("{X:", "{? X :").replace('X', &long(bytes));
+            format!("{head}{line}\n")
+        };
+        let most = parse(&text(bytes), TemplateFiles::Refused);
+        assert!(most.is_ok(), "{line}: {:?}", most.err());
+        assert!(parse(&text(bytes + 1), TemplateFiles::Refused).is_err(), "{line}");
+    }
+    let told = told_of_text(&format!("{HEAD}limits: {{timeout: {}}}\n", "1s ".repeat(22)));
+    assert_eq!(told, "made.yaml:5:19: limits.timeout: 65 bytes; at most 64: make it shorter");
+}

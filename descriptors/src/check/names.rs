@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    check::findings::Findings,
+    check::{findings::Findings, limits},
     descriptor::{RelationshipKind, SCHEMA},
     node::{At, Content, child},
     words::{is_name, is_type_name, meant, one_of, quoted},
@@ -21,16 +21,8 @@ pub(super) fn check(root: &At<'_>, findings: &mut Findings) {
         }
         name
     });
-    if let Some((at, text)) = root.text_of("version")
-        && let Err(error) = semver::Version::parse(text)
-    {
-        findings.problem(
-            &at,
-            format!(
-                "{} is not a version ({error}); write three numbers such as \"1.0.0\", as semver.org says",
-                quoted(text)
-            ),
-        );
+    if let Some((at, text)) = root.text_of("version") {
+        version(&at, text, findings);
     }
     unique(&root.items_of("capabilities"), "capability", is_name, findings);
     unique(&root.items_of("data_types"), "data type", is_type_name, findings);
@@ -50,6 +42,21 @@ pub(super) fn check(root: &At<'_>, findings: &mut Findings) {
     {
         let at = At { node: at.node, path: child("", "capabilities") };
         findings.warning(&at, "none; other modules cannot see what this one can do");
+    }
+}
+
+fn version(at: &At<'_>, text: &str, findings: &mut Findings) {
+    if text.len() > limits::VERSION_BYTES {
+        findings
+            .problem(at, format!("{} bytes; at most {}: make it shorter", text.len(), limits::VERSION_BYTES));
+    } else if let Err(error) = semver::Version::parse(text) {
+        findings.problem(
+            at,
+            format!(
+                "{} is not a version ({error}); write three numbers such as \"1.0.0\", as semver.org says",
+                quoted(text)
+            ),
+        );
     }
 }
 

@@ -54,6 +54,12 @@ fn timeout(at: &At<'_>, findings: &mut Findings) {
         Content::Number(_) => {
             findings.problem(at, format!("{} has no unit; {UNIT}", at.node.spelling));
         }
+        Content::Text(text) if text.len() > limits::TIME_BYTES => {
+            findings.problem(
+                at,
+                format!("{} bytes; at most {}: make it shorter", text.len(), limits::TIME_BYTES),
+            );
+        }
         Content::Text(text) => match humantime::parse_duration(text) {
             Ok(time) if time.is_zero() => {
                 findings.problem(at, "no time at all; write more than 0, or leave it out")

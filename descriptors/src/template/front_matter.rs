@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::file::{Parameter, PromptRule, RESERVED, TemplateProblem};
 use super::schema;
 use super::syntax::near;
+use crate::check::limits;
 
 /// The keys of front matter.
 const KEYS: [&str; 4] = ["version", "description", "prompt", "parameters"];
@@ -54,6 +55,10 @@ pub(super) fn read(head: &str) -> Result<FrontMatter, TemplateProblem> {
     let problem = |key: &str, message: String| TemplateProblem::new(line_of(head, key), message);
     let version = match keys.remove("version") {
         None => "1.0.0".to_owned(),
+        Some(Value::String(text)) if text.len() > limits::VERSION_BYTES => {
+            let message = format!("version has {} bytes; at most {}", text.len(), limits::VERSION_BYTES);
+            return Err(problem("version", message));
+        }
         Some(Value::String(text)) => {
             semver::Version::parse(&text).map_err(|error| {
                 problem("version", format!("version `{text}` is not of the form 1.2.3: {error}"))
@@ -66,6 +71,11 @@ pub(super) fn read(head: &str) -> Result<FrontMatter, TemplateProblem> {
     };
     let description = match keys.remove("description") {
         None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) if text.len() > limits::DESCRIPTION_BYTES => {
+            let message =
+                format!("description has {} bytes; at most {}", text.len(), limits::DESCRIPTION_BYTES);
+            return Err(problem("description", message));
+        }
         Some(Value::String(text)) => text,
         Some(_) => return Err(problem("description", "description must be text".into())),
     };

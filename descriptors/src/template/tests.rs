@@ -134,6 +134,16 @@ fn a_file_is_bounded_in_bytes_depth_and_aliases() {
 }
 
 #[test]
+fn version_and_description_of_a_file_are_bounded() {
+    let version = |bytes: usize| format!("---\nversion: 1.0.0-{}\n---\n", "a".repeat(bytes - 6));
+    assert!(TemplateFile::parse(&version(128)).is_ok());
+    assert!(problem(&version(129)).message.contains("version has 129 bytes; at most 128"));
+    let description = |bytes: usize| format!("---\ndescription: {}\n---\n", "a".repeat(bytes));
+    assert!(TemplateFile::parse(&description(8192)).is_ok());
+    assert!(problem(&description(8193)).message.contains("description has 8193 bytes; at most 8192"));
+}
+
+#[test]
 fn a_default_that_takes_too_much_work_to_check_is_refused_at_once() {
     let both = |part: &str| format!("{{allOf: [{part}, {part}]}}");
     let schema = both("{properties: {a: {$ref: '#/$defs/n'}}}");
