@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use claude_comms_descriptors::load::{Known, Scan, Scanner, scan};
+use claude_comms_descriptors::{
+    TemplateFiles, canonical_json,
+    load::{Known, Scan, Scanner, scan},
+    parse,
+};
 use tempfile::TempDir;
 
 fn module(name: &str, description: &str) -> String {
@@ -201,6 +205,42 @@ fn a_file_that_is_too_large_is_reported_only_if_it_is_a_module() {
     let lines = broken(&scan, dir.path());
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("512 KiB"), "{lines:?}");
+}
+
+#[test]
+fn what_is_valid_with_its_files_is_valid_as_it_is_sent() {
+    let dir = dir();
+    let with = |templates: usize| {
+        let names: Vec<String> = (0..templates).map(|n| format!("t{n}: t{n}.j2")).collect();
+        let text = module("a", "d") + &format!("context: {{templates: {{{}}}}}\n", names.join(", "));
+        parse(&text, TemplateFiles::Below(dir.path()))
+    };
+    for n in 0..12 {
+        put(&dir, &format!("t{n}.j2"), &"x".repeat(60_000));
+    }
+    let sent = canonical_json(&with(8).expect("8 fit").descriptor);
+    assert!(parse(&sent, TemplateFiles::Refused).is_ok());
+    for templates in [9, 12] {
+        let problems = with(templates).expect_err("too much");
+        assert_eq!(problems.len(), 1);
+        assert_eq!((problems[0].path.as_str(), problems[0].line), ("context.templates", Some(6)));
+        assert!(problems[0].message.contains("at most 524288 (512 KiB)"), "{}", problems[0]);
+        assert!(problems[0].message.contains("t0 (60000), t1 (60000)"), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn aliases_do_not_make_more_than_can_be_kept() {
+    let text = module("a", "d").replace("capabilities: []\n", "capabilities:\n- {name: c0, description: &d ")
+        + &"x".repeat(8_000)
+        + "}\n";
+    let with = |aliases: usize| {
+        let more: String = (1..=aliases).map(|n| format!("- {{name: c{n}, description: *d}}\n")).collect();
+        parse(&format!("{text}{more}"), TemplateFiles::Refused)
+    };
+    assert!(with(60).is_ok());
+    let problems = with(70).expect_err("too much");
+    assert!(problems[0].message.contains("use fewer aliases"), "{}", problems[0]);
 }
 
 #[test]

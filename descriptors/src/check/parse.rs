@@ -7,12 +7,13 @@ use std::{
 };
 
 use crate::{
-    check::{duplicates, findings::Findings, names, schemas, shape, templates, texts, turns},
-    descriptor::{Descriptor, SCHEMA},
+    check::{duplicates, findings::Findings, limits, names, schemas, shape, templates, texts, turns},
+    descriptor::{Descriptor, SCHEMA, TemplateText},
     node::{At, Content, Node},
     problem::Problem,
     reading,
     words::quoted,
+    write::canonical_json,
 };
 
 /// Virtual; what is not used costs nothing.
@@ -73,7 +74,7 @@ fn read_and_check(text: &str, files: TemplateFiles<'_>) -> Result<Parsed, Vec<Pr
     // Last, because it leaves out what the rules have said better.
     shape::check(&at, &mut findings);
     if findings.problems.is_empty() {
-        match descriptor(&root, &inlined) {
+        match descriptor(&root, &inlined).and_then(|made| fits(made, &at)) {
             Ok(descriptor) => {
                 Problem::sort(&mut findings.warnings);
                 let template_files = inlined.into_iter().filter_map(|template| template.file).collect();
@@ -132,4 +133,37 @@ fn descriptor(root: &Node, inlined: &[templates::Inlined]) -> Result<Descriptor,
     }
     // The shape and the rules leave nothing for this to find; if they do, its words are better than none.
     serde_json::from_value(value).map_err(|error| Problem::of_text(error.to_string()))
+}
+
+/// The descriptor, if it can be sent, kept and read again as it is now: as JSON, with all templates in it.
+fn fits(made: Descriptor, root: &At<'_>) -> Result<Descriptor, Problem> {
+    let bytes = canonical_json(&made).len();
+    if bytes <= limits::TEXT_BYTES {
+        return Ok(made);
+    }
+    let most = limits::TEXT_BYTES;
+    let templates = &made.context.templates;
+    let texts = templates.iter().filter_map(|(name, template)| match template {
+        TemplateText::Inline { inline } => Some((name, inline.len())),
+        TemplateText::File(_) => None,
+    });
+    let others = bytes - texts.clone().map(|(_, length)| length).sum::<usize>();
+    let mut problem = Problem::of_text(format!(
+        "as JSON, which is what is sent and kept, the descriptor has {bytes} bytes; at most {most} (512 KiB): use fewer \
+         aliases, or make it shorter"
+    ));
+    if let Some(at) = root.key("context").and_then(|context| context.key("templates"))
+        && others <= most
+    {
+        let sizes: Vec<String> = texts.map(|(name, length)| format!("{name} ({length})")).collect();
+        problem.line = Some(at.node.place.line);
+        problem.column = Some(at.node.place.column);
+        problem.path = at.path;
+        problem.message = format!(
+            "with the templates' texts in it the descriptor has {bytes} bytes as JSON, which is what is sent and kept; at \
+             most {most} (512 KiB): make the templates shorter: {}",
+            sizes.join(", ")
+        );
+    }
+    Err(problem)
 }
