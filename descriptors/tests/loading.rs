@@ -117,6 +117,49 @@ fn a_module_that_breaks_keeps_its_last_good_version() {
 }
 
 #[test]
+fn modules_in_a_folder_that_cannot_be_read_keep_their_last_good_version() {
+    let (one, two) = (dir(), dir());
+    let first = one.path().join("first");
+    put(&one, "first/m/a.yaml", &module("a", "first"));
+    put(&one, "first/m/b.yaml", "b: 1\n");
+    put(&one, "first/z.yaml", &module("z", "d"));
+    put(&two, "a.yaml", &module("a", "second"));
+    let mut scanner = Scanner::new(vec![first.clone(), two.path().to_owned()]);
+    let good = scanner.scan();
+    assert_eq!(names(&good), ["a", "z"]);
+    // A link in a circle can be read by nobody, not even by root, whom permissions do not stop.
+    let lose = |path: &Path| {
+        fs::rename(path, one.path().join("away")).expect("it is there");
+        symlink(path, path).expect("a link");
+    };
+    let restore = |path: &Path| {
+        fs::remove_file(path).expect("the link");
+        fs::rename(one.path().join("away"), path).expect("it is there");
+    };
+    for (lost, kept) in [("m", 1), ("m/a.yaml", 1), ("z.yaml", 1), ("", 2)] {
+        let lost = if lost.is_empty() { first.clone() } else { first.join(lost) };
+        lose(&lost);
+        for _ in 0..2 {
+            let scan = scanner.scan();
+            assert_eq!(scan.modules, good.modules, "{}", lost.display());
+            let told: Vec<_> = scan.broken.iter().filter(|broken| broken.kept).collect();
+            assert_eq!(told.len(), kept, "{:?}", scan.broken);
+            assert!(told.iter().all(|broken| broken.file.starts_with(&lost) && broken.name.is_some()));
+            let of_lost = scan.broken.iter().filter(|broken| broken.file == lost);
+            assert_eq!(of_lost.count(), 1, "{:?}", scan.broken);
+        }
+        restore(&lost);
+        assert_eq!(scanner.scan(), good);
+    }
+    // What is gone is gone.
+    fs::remove_dir_all(first.join("m")).expect("it is there");
+    let scan = scanner.scan();
+    assert_eq!(scan.modules[0].descriptor.name, "z");
+    assert_eq!(scan.modules[1].descriptor.description, "second");
+    assert!(scan.broken.is_empty());
+}
+
+#[test]
 fn a_file_known_as_a_module_is_broken_when_it_is_none() {
     let dir = dir();
     let file = put(&dir, "a.yaml", "just: yaml\n");

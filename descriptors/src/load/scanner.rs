@@ -1,7 +1,8 @@
-//! Scans directories again and again: reads only what changed, and keeps the last good version of a file that broke.
+//! Scans directories again and again: reads only what changed, and keeps the last good version of a file that broke or
+//! cannot be reached.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File, Metadata},
     io::Read as _,
     os::unix::fs::MetadataExt as _,
@@ -110,16 +111,47 @@ impl Scanner {
         let mut before = std::mem::take(&mut self.files);
         let mut scan = Scan { broken: found.broken, ..Scan::default() };
         let mut names: HashMap<String, PathBuf> = HashMap::new();
-        for (file, metadata) in found.files {
-            let seen = match before.remove(&file) {
-                Some(seen) if seen.is_current(&metadata) => seen,
-                last => self.read(&file, &metadata, last.and_then(|last| last.good)),
+        let mut files: Vec<(PathBuf, Option<Metadata>)> =
+            found.files.into_iter().map(|(file, metadata)| (file, Some(metadata))).collect();
+        let out_of_reach = self.out_of_reach(&files, &before, &found.unreadable);
+        if !out_of_reach.is_empty() {
+            // Told once, with what is kept.
+            scan.broken.retain(|broken| !out_of_reach.contains(&broken.file));
+            files.extend(out_of_reach.into_iter().map(|file| (file, None)));
+            files.sort_by_key(|(file, _)| self.order(file));
+        }
+        for (file, metadata) in files {
+            let seen = match (before.remove(&file), metadata) {
+                (Some(seen), Some(metadata)) if seen.is_current(&metadata) => seen,
+                (last, Some(metadata)) => self.read(&file, &metadata, last.and_then(|last| last.good)),
+                (Some(last), None) => last.out_of_reach(),
+                (None, None) => continue,
             };
             seen.report(&file, &mut names, &mut scan);
             self.files.insert(file, seen);
         }
         scan.broken.sort_by_key(|broken| self.order(&broken.file));
         scan
+    }
+
+    /// The modules' files that were not found, but are below what could not be read.
+    fn out_of_reach(
+        &self,
+        found: &[(PathBuf, Option<Metadata>)],
+        before: &HashMap<PathBuf, Seen>,
+        unreadable: &[PathBuf],
+    ) -> Vec<PathBuf> {
+        if unreadable.is_empty() {
+            return Vec::new();
+        }
+        let found: HashSet<&Path> = found.iter().map(|(file, _)| file.as_path()).collect();
+        let lost = before.iter().filter(|(file, seen)| {
+            seen.good.is_some()
+                && !found.contains(file.as_path())
+                && unreadable.iter().any(|path| file.starts_with(path))
+                && self.dirs.iter().any(|dir| file.starts_with(dir))
+        });
+        lost.map(|(file, _)| file.clone()).collect()
     }
 
     fn order(&self, file: &Path) -> (usize, PathBuf) {
@@ -170,6 +202,13 @@ impl Scanner {
 }
 
 impl Seen {
+    /// The same, of a file that cannot be read now.
+    fn out_of_reach(self) -> Self {
+        let name = self.good.as_ref().map(|good| good.descriptor.name.clone());
+        let message = "cannot be read, or its folder cannot; change the permissions, or move it away";
+        Self { state: State::Broken { name, problems: vec![Problem::of_text(message)] }, ..self }
+    }
+
     /// Whether the file and its templates are as they were when it was read. What is broken is read again each time: a
     /// template that was missing may be there now.
     fn is_current(&self, metadata: &Metadata) -> bool {

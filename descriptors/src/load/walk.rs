@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     fs::Metadata,
+    io::ErrorKind,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -22,6 +23,8 @@ pub(super) struct Found {
     /// In the order of the directories and then of the paths; a file that is reached twice is here once.
     pub(super) files: Vec<(PathBuf, Metadata)>,
     pub(super) broken: Vec<Broken>,
+    /// The files and folders among the broken that may be as they were, had they been readable.
+    pub(super) unreadable: Vec<PathBuf>,
     seen: HashSet<(u64, u64)>,
 }
 
@@ -46,6 +49,9 @@ impl Found {
                 let message = format!(
                     "cannot open the directory: {error}; create it, or take it out of the configuration"
                 );
+                if error.kind() != ErrorKind::NotFound {
+                    self.unreadable.push(dir.to_owned());
+                }
                 return self.broken.push(Broken::path(dir, message));
             }
         };
@@ -111,7 +117,8 @@ impl Found {
         let Some(path) = error.path() else { return };
         let Some(cause) = error.io_error() else { return };
         // A file that went away meanwhile, or a link to nowhere as editors make them for locks, is nothing to report.
-        if cause.kind() != std::io::ErrorKind::NotFound {
+        if cause.kind() != ErrorKind::NotFound {
+            self.unreadable.push(path.to_owned());
             self.broken.push(Broken::path(
                 path,
                 format!("cannot read: {cause}; change its permissions, or move it away"),
