@@ -280,3 +280,24 @@ fn an_example_that_takes_too_much_work_to_check_is_refused_at_once() {
         messages(&problems)
     );
 }
+
+#[test]
+fn one_long_line_is_read_as_many_lines_are() {
+    // Characters of several bytes, so that columns are no places in bytes.
+    let capability =
+        |n: usize| format!(r#"{{"name": "c{n}", "description": "größer {n}", "read_only": true}}"#);
+    let capabilities = |wrong: &str| {
+        let all: Vec<String> = (0..500).map(|n| capability(n).replace("\"größer 321\"", wrong)).collect();
+        all.join(", ")
+    };
+    let head = r#"{"schema": "claude-comms/module/v1", "name": "m", "version": "1.0.0", "description": "d", "capabilities": ["#;
+    let text = format!("{head}{}]}}", capabilities("\"größer 321\""));
+    let tall = text.replace(", ", ",\n ");
+    assert_eq!(good(&text), good(&tall));
+    let text = format!("{head}{}]}}", capabilities("3.210"));
+    let problems = bad(&text);
+    assert_eq!(problems.len(), 1, "{}", messages(&problems));
+    let column = text.split("3.210").next().map(|before| before.chars().count() + 1);
+    assert_eq!(problems[0].column.map(|column| column as usize), column);
+    assert!(problems[0].message.starts_with("3.210 is a number here"), "{}", problems[0].message);
+}
