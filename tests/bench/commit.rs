@@ -57,6 +57,7 @@ impl Commits {
             new_conversation: None,
             request_id: RequestId(Uuid::new_v4()),
             scope: RequestScope::Conversation(self.conversation),
+            seen_scene_revision: 0,
             payload_hash: "0".repeat(64),
             prompt: "ping".to_owned(),
             asked: None,

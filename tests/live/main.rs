@@ -1,11 +1,6 @@
 //! The live test: the real Claude answers the questions of `questions.yaml`, with the context of two modules and without.
 //! It is opt-in, costs its user's money, and is no part of the suite; the suite runs the same program against a stand-in.
 
-#![cfg_attr(
-    test,
-    expect(clippy::unwrap_used, reason = "a test that unwraps fails with the place and the error")
-)]
-
 mod asking;
 mod grade;
 mod options;

@@ -148,7 +148,8 @@ impl Server {
             template_dirs: config.template_dirs.clone(),
             token_budget: config.token_budget,
         };
-        let modules = Modules::load(options, Arc::clone(&store)).await.map_err(StartError::Modules)?;
+        let modules =
+            Modules::load(options, Arc::clone(&store), tracker.clone()).await.map_err(StartError::Modules)?;
         let ending = CancellationToken::new();
         modules.watch(&tracker, ending.clone()).await;
         let options = Options {

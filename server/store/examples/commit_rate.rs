@@ -195,6 +195,7 @@ fn request(conversation_id: ConversationId) -> AcceptTurn {
         new_conversation: None,
         request_id: RequestId(Uuid::new_v4()),
         scope: RequestScope::Conversation(conversation_id),
+        seen_scene_revision: 0,
         payload_hash: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824".to_owned(),
         prompt: "p".repeat(200),
         asked: None,

@@ -9,7 +9,7 @@ use claude_comms_model::{
 };
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{ModuleRevisionInfo, RegisterModule, RegisterOutcome, StoreError};
 
 /// Who this server is. `id` stays with the data directory, `incarnation` grows at each open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,17 @@ pub struct UpgradeConversation {
     pub scene: Scene,
     /// The new system prompt.
     pub system_prompt: String,
+    /// The new model; `None` for the server's default.
+    pub model: Option<String>,
+}
+
+/// What became of [`Store::upgrade_conversation`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum UpgradeOutcome {
+    /// It is as it was asked for.
+    Upgraded(Box<Conversation>),
+    /// A turn of it waits or runs: nothing was written.
+    Busy,
 }
 
 /// Within what a request's id is unique.
@@ -84,43 +95,6 @@ pub enum RequestScope {
     /// What a query from one module to another is scoped to: a number made of both names.
     /// Its turn is known within its conversation too.
     Pair(u128),
-}
-
-/// A module to register.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegisterModule {
-    /// Its name.
-    pub name: String,
-    /// Its version, as of semver.org.
-    pub version: String,
-    /// The descriptor, canonical JSON.
-    pub descriptor: String,
-    /// SHA-256 of it, hexadecimal.
-    pub digest: String,
-    /// The module's path, as it was given.
-    pub path: String,
-    /// Whether a version lower than the current one may take its place.
-    pub force: bool,
-    /// Only if the module is registered.
-    pub must_exist: bool,
-    /// The digest that the current revision must have.
-    pub expected_digest: Option<String>,
-}
-
-/// What became of [`Store::register_module`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RegisterOutcome {
-    /// It is the current one: a new revision, or one that the name had before under that version, with the same content.
-    Stored(Box<ModuleRecord>),
-    /// The current revision has that version, content and path already (another path alone is written, without a new
-    /// revision).
-    Unchanged(Box<ModuleRecord>),
-    /// The current one has a higher version; nothing was written.
-    Lower(Box<ModuleRecord>),
-    /// The current one has another digest than expected; nothing was written.
-    Changed(Box<ModuleRecord>),
-    /// No module of that name is registered, though one must be or a digest was expected; nothing was written.
-    Absent,
 }
 
 /// The start of a turn on a process.
@@ -147,6 +121,9 @@ pub struct AcceptTurn {
     pub request_id: RequestId,
     /// Within what it is unique.
     pub scope: RequestScope,
+    /// The conversation's `scene_revision` that the message was made from; 0 without a scene. Not looked at when the
+    /// conversation is made with the turn.
+    pub seen_scene_revision: u32,
     /// SHA-256 of the payload, hexadecimal.
     pub payload_hash: String,
     /// The prompt.
@@ -171,6 +148,8 @@ pub enum AcceptOutcome {
     Same(Box<Turn>),
     /// The request's id was used with another payload.
     OtherPayload(TurnId),
+    /// The conversation has another `scene_revision` than the one seen; nothing was written.
+    SceneChanged,
 }
 
 /// A durable new turn.
@@ -280,6 +259,10 @@ pub struct Counts {
 pub const STOPPED_INSTANCES: usize = 200;
 
 /// Durable records. A mutation's `Ok` means that it is on disk.
+///
+/// What was asked ([`Turn::asked`]) is large and never changes: it is `None` in the turns that writes give back, but for
+/// those of [`Store::accept_turn`] and of [`StoreError::AlreadyTerminal`], and in lists. Reads of one turn and
+/// [`Store::unfinished_turns`] have it.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Who this server is.
@@ -291,13 +274,14 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
     /// A page of conversations, newest first.
     async fn conversations(&self, query: ConversationQuery) -> Result<Page<Conversation>, StoreError>;
-    /// Removes a conversation, its turns, events, request ids and transcript. `false` when there was none.
+    /// Removes a conversation, its turns, events, request ids and transcript, and its scene if no other conversation has
+    /// it. `false` when there was none.
     /// Refused with [`StoreError::Conflict`] while a turn of it has not ended.
     async fn delete_conversation(&self, id: ConversationId) -> Result<bool, StoreError>;
-    /// Gives a conversation a new scene and system prompt. [`StoreError::NotFound`], or [`StoreError::Conflict`] when
-    /// somebody else did.
-    async fn upgrade_conversation(&self, upgrade: UpgradeConversation) -> Result<Conversation, StoreError>;
-    /// A scene's text.
+    /// Gives a conversation without unfinished turns a new scene, system prompt and model. The scene it had goes if no
+    /// other conversation has it. [`StoreError::NotFound`], or [`StoreError::Conflict`] when somebody else did.
+    async fn upgrade_conversation(&self, upgrade: UpgradeConversation) -> Result<UpgradeOutcome, StoreError>;
+    /// A scene's text; `None` when no conversation has it (any more).
     async fn scene(&self, digest: String) -> Result<Option<String>, StoreError>;
 
     /// Accepts a turn: record, queue entry and request id in one act; with `start` it is RUNNING at once.
@@ -364,8 +348,20 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn unregister_module(&self, name: String) -> Result<Option<ModuleRecord>, StoreError>;
     /// The current revision of every registered module, by name.
     async fn modules(&self) -> Result<Vec<ModuleRecord>, StoreError>;
-    /// All revisions of a name, newest first, those of an unregistered one too.
-    async fn module_revisions(&self, name: String) -> Result<Vec<ModuleRecord>, StoreError>;
+    /// Revisions of a name, newest first, those of an unregistered one too: at most `limit`, and at most
+    /// [`MODULE_REVISIONS`](crate::MODULE_REVISIONS).
+    async fn module_revisions(
+        &self,
+        name: String,
+        limit: usize,
+    ) -> Result<Vec<ModuleRevisionInfo>, StoreError>;
+    /// One revision of a name, by the version's exact text; `None` as `revision` for the last content of it.
+    async fn module_revision(
+        &self,
+        name: String,
+        version: String,
+        revision: Option<u32>,
+    ) -> Result<Option<ModuleRecord>, StoreError>;
 
     /// What the store holds.
     async fn counts(&self) -> Result<Counts, StoreError>;

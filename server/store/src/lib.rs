@@ -7,11 +7,13 @@
 pub mod api;
 mod embedded;
 pub mod error;
+pub mod registry;
 
 pub use api::{
     AcceptOutcome, AcceptTurn, Accepted, ConversationQuery, Counts, FinishTurn, Finished, Lease,
-    NewConversation, RegisterModule, RegisterOutcome, RequestScope, STOPPED_INSTANCES, Scene, ServerIdentity,
-    StartTurn, Started, Store, TurnQuery, UpgradeConversation,
+    NewConversation, RequestScope, STOPPED_INSTANCES, Scene, ServerIdentity, StartTurn, Started, Store,
+    TurnQuery, UpgradeConversation, UpgradeOutcome,
 };
 pub use embedded::{Options, RedbStore};
 pub use error::{OpenError, StoreError};
+pub use registry::{MODULE_REVISIONS, ModuleRevisionInfo, RegisterModule, RegisterOutcome};

@@ -121,6 +121,9 @@ pub enum Refused {
     /// The instance serves another conversation.
     #[error("instance {0} serves another conversation")]
     OtherConversation(InstanceId),
+    /// The conversation's context was made anew while the message was made from the old one.
+    #[error("the conversation's context was made anew in the same moment; try again")]
+    ContextChanged,
     /// The request's id was used with another payload.
     #[error("request_id was used before, with another payload, for turn {0}")]
     RequestIdReused(TurnId),

@@ -94,7 +94,7 @@ impl ConversationService for ConversationHandlers {
         } else {
             let (source, target) = (&request.source_module, &request.target_module);
             let focus = Focus { prompt: "", capability: None };
-            let made = self.0.preparing().conversation_between(source, target, overrides, focus);
+            let made = self.0.preparing().conversation_between(source, target, overrides, focus).await;
             let (new, ..) = made.map_err(ApiError::from)?;
             NewConversation { title: request.title, model: model.or(new.model), labels, ..new }
         };

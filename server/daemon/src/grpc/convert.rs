@@ -108,9 +108,9 @@ pub(super) fn turn(turn: &model::Turn, shown: Shown) -> v1::Turn {
     }
     let asked = turn.asked.as_ref().filter(|_| shown == Shown::Alone);
     let message = asked.map(|asked| take("message", &asked.message)).unwrap_or_default();
-    let data_is_whole = !truncated_fields.iter().any(|field| field == "data_json");
+    let data = data(&data_json, &mut truncated_fields);
     v1::Turn {
-        data: serde_json::from_str(&data_json).ok().filter(|_| data_is_whole).map(value),
+        data,
         data_json,
         message,
         template: asked.map(|asked| asked.template.clone()).unwrap_or_default(),
@@ -135,6 +135,40 @@ pub(super) fn turn(turn: &model::Turn, shown: Shown) -> v1::Turn {
         end_time: turn.end_time.map(timestamp),
         server_id: turn.server_id.to_string(),
     }
+}
+
+/// Levels that decoders take: each is three messages deep, and most stop at a hundred.
+const DATA_DEPTH: usize = 25;
+/// Values that keep a turn's message below 3.5 MiB, whatever else is in it: one takes up to 11 bytes beside its text.
+const DATA_VALUES: usize = 50_000;
+
+/// The data as a protobuf value, where every client can take it; else it is among the truncated fields.
+fn data(data_json: &str, truncated_fields: &mut Vec<String>) -> Option<prost_types::Value> {
+    if data_json.is_empty() {
+        return None;
+    }
+    let whole = !truncated_fields.iter().any(|field| field == "data_json");
+    let fits = |json: &serde_json::Value| {
+        let mut values = 0;
+        depth(json, &mut values) <= DATA_DEPTH && values <= DATA_VALUES
+    };
+    let parsed = serde_json::from_str(data_json).ok().filter(|json| whole && fits(json));
+    if parsed.is_none() {
+        truncated_fields.push("data".to_owned());
+    }
+    parsed.map(value)
+}
+
+/// How deep a value is, and how many it holds. What was parsed is at most 128 deep.
+fn depth(json: &serde_json::Value, values: &mut usize) -> usize {
+    use serde_json::Value;
+    *values += 1;
+    let below = match json {
+        Value::Array(items) => items.iter().map(|item| depth(item, values)).max(),
+        Value::Object(map) => map.values().map(|item| depth(item, values)).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    };
+    1 + below.unwrap_or(0)
 }
 
 /// JSON as a protobuf value; its numbers are doubles.

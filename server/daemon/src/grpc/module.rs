@@ -3,6 +3,7 @@
 use claude_comms_context::{Focus, Place as SectionPlace, Report};
 use claude_comms_descriptors::registry::{self, Origin};
 use claude_comms_proto::v1::{self, module_service_server::ModuleService};
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     dispatcher::Submitted,
-    modules::{Registering, entry_of},
+    modules::Registering,
     query::{Place, Query},
 };
 
@@ -174,17 +175,14 @@ impl ModuleService for ModuleHandlers {
             check.bad("revision", "counts the contents of one version; give that version too");
         }
         check.done()?;
-        let revisions = self.0.modules.revisions(&request.name).await.map_err(ApiError::Store)?;
+        let revisions = self.0.modules.revisions(&request.name, REVISIONS).await.map_err(ApiError::Store)?;
         let mut module = if request.version.is_empty() {
             let found = self.0.modules.registry().get(&request.name).cloned();
             let entry = found.ok_or_else(|| ApiError::no_module(&self.0.modules, &request.name))?;
             self.view(&entry, Detail::Whole)
         } else {
-            // Newest first, so that the first one is the newest content of that version.
-            let wanted = revisions.iter().find(|record| {
-                record.version == request.version
-                    && (request.revision == 0 || record.revision == request.revision)
-            });
+            let revision = Some(request.revision).filter(|revision| *revision > 0);
+            let kept = self.0.modules.revision(&request.name, &request.version, revision).await;
             let other_origin = || {
                 let registry = self.0.modules.registry();
                 let origins = [Origin::Directory, Origin::BuiltIn];
@@ -194,15 +192,15 @@ impl ModuleService for ModuleHandlers {
                     .find(|entry| entry.descriptor.version == request.version && request.revision <= 1)
                     .cloned()
             };
-            match wanted {
-                Some(record) => self.view(&entry_of(record).map_err(ApiError::Store)?, Detail::Whole),
+            match kept.map_err(ApiError::Store)? {
+                Some(entry) => self.view(&entry, Detail::Whole),
                 None => match other_origin() {
                     Some(entry) => self.view(&entry, Detail::Whole),
                     None => return Err(ApiError::NoModuleVersion(request.name, request.version).into()),
                 },
             }
         };
-        module.revisions = revisions.iter().take(REVISIONS).map(module_view::revision).collect();
+        module.revisions = revisions.iter().map(module_view::revision).collect();
         Ok(Response::new(module))
     }
 
@@ -225,11 +223,11 @@ impl ModuleService for ModuleHandlers {
         let after = Some(request.page_token.as_str()).filter(|token| !token.is_empty());
         let registry = self.0.modules.registry();
         let mut entries = registry.list(after, size + 1, origin);
-        let more = entries.len() > size;
+        let found = entries.len();
         entries.truncate(size);
-        let last = entries.last().filter(|_| more).map(|entry| entry.descriptor.name.clone());
-        let modules =
-            entries.iter().map(|entry| module_view::module(&registry, entry, Detail::InList)).collect();
+        let modules = entries.iter().map(|entry| module_view::module(&registry, entry, Detail::InList));
+        let modules = module_view::fitting(modules, v1::Module::encoded_len);
+        let last = modules.last().filter(|_| modules.len() < found).map(|module| module.name.clone());
         Ok(Response::new(v1::ListModulesResponse { modules, next_page_token: last.unwrap_or_default() }))
     }
 
@@ -275,14 +273,15 @@ impl ModuleService for ModuleHandlers {
         };
         let registry = self.0.modules.registry();
         let found = registry.discover(&query, offset, size);
-        let next = offset + found.matches.len();
         let modules = found.matches.iter().map(|hit| v1::DiscoveredModule {
             module: Some(module_view::module(&registry, &hit.entry, Detail::InList)),
             score: hit.score,
             matched: hit.matched.clone(),
         });
+        let modules = module_view::fitting(modules, v1::DiscoveredModule::encoded_len);
+        let next = offset + modules.len();
         Ok(Response::new(v1::DiscoverModulesResponse {
-            modules: modules.collect(),
+            modules,
             next_page_token: if next < found.total { next.to_string() } else { String::new() },
             total: u32::try_from(found.total).unwrap_or(u32::MAX),
         }))

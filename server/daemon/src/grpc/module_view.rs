@@ -4,8 +4,9 @@ use claude_comms_descriptors::{
     Descriptor,
     registry::{DeclaredBy, Entry, Origin, Registry, RelationKind, Resolved},
 };
-use claude_comms_model::{Conversation, ModuleRecord, ModuleRef, Timestamp};
+use claude_comms_model::{Conversation, ModuleRef, Timestamp};
 use claude_comms_proto::v1;
+use claude_comms_store::ModuleRevisionInfo;
 use serde_json::Value;
 
 use super::{
@@ -23,6 +24,11 @@ pub(super) enum Detail {
 }
 
 const WARNINGS: usize = 100;
+/// Most bytes of a page; every message stays below 3.5 MiB.
+const PAGE_BYTES: usize = 3 << 20;
+/// Most relationships shown, and the longest text of each side, bytes: a module may be related to thousands.
+const RELATIONSHIPS: usize = 500;
+const RELATIONSHIP_BYTES: usize = 1 << 10;
 /// Longest indented descriptor, bytes.
 const INDENTED_BYTES: usize = 1 << 20;
 /// Longest text of a module in a list, bytes.
@@ -42,9 +48,17 @@ pub(super) fn module(registry: &Registry, entry: &Entry, detail: Detail) -> v1::
     if was_cut {
         truncated_fields.push("description".to_owned());
     }
+    let relationships =
+        if whole { relationships(registry, descriptor, &mut truncated_fields) } else { Vec::new() };
     let mut warnings = entry.warnings.clone();
     if whole {
         warnings.extend(registry.relationship_warnings(&descriptor.name));
+        if let Err(error) = registry.resolve_context_of(descriptor) {
+            warnings.push(format!(
+                "context.extends: {error}; until then no question to this module can be asked"
+            ));
+        }
+        warnings.extend(covered(registry, entry));
     }
     warnings.truncate(WARNINGS);
     v1::Module {
@@ -57,7 +71,7 @@ pub(super) fn module(registry: &Registry, entry: &Entry, detail: Detail) -> v1::
         tags: descriptor.tags.clone(),
         capabilities: capabilities.iter().map(|capability| self::capability(capability, whole)).collect(),
         data_types: data_types.iter().map(|data_type| self::data_type(data_type, whole)).collect(),
-        relationships: if whole { relationships(registry, descriptor) } else { Vec::new() },
+        relationships,
         path: entry.path.clone(),
         descriptor_json: if whole { descriptor_json(descriptor) } else { String::new() },
         digest: entry.digest.clone(),
@@ -76,6 +90,20 @@ fn descriptor_json(descriptor: &Descriptor) -> String {
         return indented;
     }
     claude_comms_descriptors::canonical_json(descriptor)
+}
+
+/// What counts no more because of this module.
+fn covered(registry: &Registry, entry: &Entry) -> Vec<String> {
+    let name = &entry.descriptor.name;
+    let origins = registry.origins(name).into_iter().filter(|origin| *origin > entry.origin);
+    let told = origins.filter_map(|origin| registry.get_from(name, origin)).map(|other| {
+        let place = if other.path.is_empty() { "built in".to_owned() } else { other.path.clone() };
+        format!(
+            "covers version {} ({place}), which does not count while this one is there",
+            other.descriptor.version
+        )
+    });
+    told.collect()
 }
 
 fn parts<'a, T>(all: &'a [T], field: &str, whole: bool, truncated: &mut Vec<String>) -> &'a [T] {
@@ -108,8 +136,17 @@ fn data_type(data_type: &claude_comms_descriptors::DataType, whole: bool) -> v1:
     }
 }
 
-fn relationships(registry: &Registry, descriptor: &Descriptor) -> Vec<v1::ModuleRelationship> {
-    registry.relationships(&descriptor.name).into_iter().map(relationship).collect()
+fn relationships(
+    registry: &Registry,
+    descriptor: &Descriptor,
+    truncated: &mut Vec<String>,
+) -> Vec<v1::ModuleRelationship> {
+    let mut all = registry.relationships(&descriptor.name);
+    if all.len() > RELATIONSHIPS {
+        truncated.push("relationships".to_owned());
+        all.truncate(RELATIONSHIPS);
+    }
+    all.into_iter().map(relationship).collect()
 }
 
 fn relationship(resolved: Resolved) -> v1::ModuleRelationship {
@@ -123,15 +160,30 @@ fn relationship(resolved: Resolved) -> v1::ModuleRelationship {
     v1::ModuleRelationship {
         module: resolved.module,
         kind: kind.into(),
-        description: resolved.descriptions.this,
-        other_description: resolved.descriptions.other,
+        description: cut(&resolved.descriptions.this, RELATIONSHIP_BYTES).0,
+        other_description: cut(&resolved.descriptions.other, RELATIONSHIP_BYTES).0,
         declared_here: resolved.declared_by != DeclaredBy::Other,
         declared_there: resolved.declared_by != DeclaredBy::This,
         known: resolved.known,
     }
 }
 
-pub(super) fn revision(record: &ModuleRecord) -> v1::ModuleRevision {
+/// As many items as fit one message; at least one.
+pub(super) fn fitting<T>(items: impl Iterator<Item = T>, bytes: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut total = 0;
+    let mut taken: Vec<T> = Vec::new();
+    for item in items {
+        // Tag and length of each item come on top.
+        total += bytes(&item) + 8;
+        if total > PAGE_BYTES && !taken.is_empty() {
+            break;
+        }
+        taken.push(item);
+    }
+    taken
+}
+
+pub(super) fn revision(record: &ModuleRevisionInfo) -> v1::ModuleRevision {
     v1::ModuleRevision {
         version: record.version.clone(),
         revision: record.revision,

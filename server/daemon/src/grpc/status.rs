@@ -91,6 +91,7 @@ impl From<QueryError> for ApiError {
             QueryError::Fields(fields) => Self::BadFields(fields),
             QueryError::UnknownModule { name, hint } => Self::NoModule { name, hint },
             QueryError::NoConversation(id) => Self::NoConversation(id),
+            QueryError::Changed => Self::Refused(Refused::ContextChanged),
             QueryError::Store(error) => Self::Store(error),
             error @ (QueryError::Unusable(_) | QueryError::Budget(_)) => Self::Query(error),
         }
@@ -229,6 +230,7 @@ fn of_refused(refused: Refused) -> Status {
             text,
             &[("instance_id", id.to_string())],
         ),
+        Refused::ContextChanged => status(Code::Aborted, "CONTEXT_CHANGED", text, &[]),
         Refused::RequestIdReused(turn) => {
             status(Code::AlreadyExists, "REQUEST_ID_REUSED", text, &[("turn_id", turn.to_string())])
         }
@@ -265,6 +267,7 @@ fn of_query(error: &QueryError) -> Status {
     let text = error.to_string();
     match error {
         QueryError::Unusable(_) => status(Code::FailedPrecondition, "CONTEXT_UNUSABLE", text, &[]),
+        QueryError::Changed => status(Code::Aborted, "CONTEXT_CHANGED", text, &[]),
         QueryError::Budget(_) => status(Code::InvalidArgument, "TOKEN_BUDGET_TOO_SMALL", text, &[]),
         QueryError::Fields(fields) => bad_fields(fields.clone()),
         QueryError::UnknownModule { name, .. } => {

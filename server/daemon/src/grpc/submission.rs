@@ -3,16 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use claude_comms_context::Focus;
-use claude_comms_model::{Conversation, ConversationId, RequestId, TurnId, TurnStateKind};
-use claude_comms_store::{RequestScope, StoreError, TurnQuery, UpgradeConversation};
+use claude_comms_model::{Conversation, ConversationId, RequestId, TurnId};
+use claude_comms_store::{RequestScope, StoreError, TurnQuery, UpgradeConversation, UpgradeOutcome};
 use tonic::{Response, Status};
 use uuid::Uuid;
 
 use super::{Context, events::TurnEvents, status::ApiError, validate::Check};
 use crate::{
-    dispatcher::{NewTurn, Submitted},
+    dispatcher::{NewTurn, Refused, Submitted},
     live::LiveTurn,
-    query::{Place, Preparing, Query, QueryError},
+    query::{Preparing, Query, QueryError},
     turn::has_ended,
 };
 
@@ -36,17 +36,29 @@ impl Context {
     /// Hands a question to the dispatcher. One whose turn is known gets that turn, whatever keeps new ones out now.
     pub(super) async fn submit(&self, query: Query) -> Result<Submitted, ApiError> {
         let (scope, payload_hash) = (query.scope(), query.payload_hash());
-        if let Place::Conversation(id) = query.place {
-            self.conversation(id).await?;
-        }
         if let Some(request_id) = query.request_id
             && let Some(known) = self.submitted(scope, request_id, &payload_hash).await?
         {
             return Ok(known);
         }
-        let prepared = self.preparing().prepare(&query).await?;
-        self.backend.ready().await.map_err(crate::dispatcher::Refused::NotReady)?;
-        let asked = prepared.asked(&query);
+        // An upgrade may come between a message and its acceptance; then it is made again, from the new context.
+        match self.submit_prepared(&query, scope, &payload_hash).await {
+            Err(ApiError::Refused(Refused::ContextChanged)) => {
+                self.submit_prepared(&query, scope, &payload_hash).await
+            }
+            other => other,
+        }
+    }
+
+    async fn submit_prepared(
+        &self,
+        query: &Query,
+        scope: RequestScope,
+        payload_hash: &str,
+    ) -> Result<Submitted, ApiError> {
+        let prepared = self.preparing().prepare(query).await?;
+        self.backend.ready().await.map_err(Refused::NotReady)?;
+        let asked = prepared.asked(query);
         if asked.is_none() && query.prompt.is_empty() {
             return Err(ApiError::BadFields(vec![("prompt".to_owned(), "must not be empty".to_owned())]));
         }
@@ -54,11 +66,11 @@ impl Context {
         let new = NewTurn {
             conversation: prepared.conversation,
             new_conversation: prepared.new,
-            prompt: query.prompt,
+            prompt: query.prompt.clone(),
             asked,
             request_id: query.request_id.unwrap_or_else(|| RequestId(Uuid::new_v4())),
             scope,
-            payload_hash,
+            payload_hash: payload_hash.to_owned(),
             timeout: query.timeout.unwrap_or(longest),
             target: query.instance,
         };
@@ -74,7 +86,7 @@ impl Context {
     ) -> Result<Option<Submitted>, ApiError> {
         let Some(turn) = self.store.turn_of_request(scope, request_id).await? else { return Ok(None) };
         if turn.payload_hash != payload_hash {
-            return Err(crate::dispatcher::Refused::RequestIdReused(turn.id).into());
+            return Err(Refused::RequestIdReused(turn.id).into());
         }
         Ok(Some(match self.hub.get(turn.id) {
             Some(live) => Submitted::Live(live),
@@ -158,22 +170,13 @@ impl Context {
     pub(super) async fn upgrade(&self, id: ConversationId) -> Result<Conversation, ApiError> {
         let conversation = self.conversation(id).await?;
         let Some(target) = &conversation.target_module else { return Err(ApiError::NoContext(id)) };
-        let open = TurnQuery {
-            conversation_id: Some(id),
-            states: vec![TurnStateKind::Queued, TurnStateKind::Running],
-            limit: 1,
-            ..TurnQuery::default()
-        };
-        if !self.store.turns(open).await?.items.is_empty() {
-            return Err(ApiError::ConversationBusy(id));
-        }
         let source = conversation.source_module.as_ref().map_or("", |module| &module.name);
         let composer = self.modules.composer(&conversation.scene).await.map_err(QueryError::from)?;
         let overrides = composer.scene().overrides.clone();
         let prompt = self.first_prompt(id).await?.unwrap_or_default();
         let focus = Focus { prompt: &prompt, capability: None };
         let (new, _, scenery) =
-            self.preparing().conversation_between(source, &target.name, overrides, focus)?;
+            self.preparing().conversation_between(source, &target.name, overrides, focus).await?;
         if scenery.scene.digest == conversation.scene {
             return Ok(conversation);
         }
@@ -184,10 +187,13 @@ impl Context {
             target_module: new.target_module,
             scene: scenery.scene.as_ref().clone(),
             system_prompt: new.system_prompt,
+            model: new.model.or(conversation.model),
         };
         match self.store.upgrade_conversation(upgrade).await {
+            Ok(UpgradeOutcome::Upgraded(conversation)) => Ok(*conversation),
+            Ok(UpgradeOutcome::Busy) => Err(ApiError::ConversationBusy(id)),
             Err(StoreError::NotFound { .. }) => Err(ApiError::NoConversation(id)),
-            other => Ok(other?),
+            Err(error) => Err(error.into()),
         }
     }
 }

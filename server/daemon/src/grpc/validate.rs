@@ -86,6 +86,8 @@ impl Check {
         let name = text.strip_prefix("builtin/").or_else(|| text.strip_prefix("dirs/")).unwrap_or(text);
         if !text.is_empty() && !is_name(name) {
             self.bad("template", format!("must be the name of a template, not {}", shortened(text)));
+        } else if name == "context" {
+            self.bad("template", "context makes the system prompt and is no message's template");
         }
     }
 

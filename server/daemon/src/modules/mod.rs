@@ -18,7 +18,8 @@ use claude_comms_descriptors::{
     registry::{Entry, Origin, Registry},
 };
 use claude_comms_model::{ModuleRecord, ModuleRef, Timestamp};
-use claude_comms_store::{Store, StoreError};
+use claude_comms_store::{ModuleRevisionInfo, Store, StoreError};
+use tokio_util::task::TaskTracker;
 
 pub use self::register::RegisterError;
 pub(crate) use self::{
@@ -61,8 +62,12 @@ struct Shared {
     templates: RwLock<Arc<Vec<TemplateRecord>>>,
     broken: RwLock<Vec<BrokenFile>>,
     sceneries: Mutex<scenery::Cache>,
+    /// Registered modules that cannot be read; found at the start.
+    unreadable: Vec<BrokenFile>,
     /// Held from the store's word to the registry's, so that both see registrations in one order.
     registering: tokio::sync::Mutex<()>,
+    /// Registrations go on when their caller has gone: what the store took in, the registry must know.
+    tracker: TaskTracker,
 }
 
 impl Modules {
@@ -70,7 +75,11 @@ impl Modules {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn load(options: Options, store: Arc<dyn Store>) -> Result<Self, StoreError> {
+    pub(crate) async fn load(
+        options: Options,
+        store: Arc<dyn Store>,
+        tracker: TaskTracker,
+    ) -> Result<Self, StoreError> {
         let now = Timestamp::from(SystemTime::now());
         let mut registry = Registry::default();
         for descriptor in claude_comms_descriptors::standard() {
@@ -85,8 +94,24 @@ impl Modules {
                 warnings: Vec::new(),
             });
         }
-        for record in store.modules().await? {
-            registry.put(entry_of(&record)?);
+        let records = store.modules().await?;
+        let reading = tokio::task::spawn_blocking(move || {
+            records.iter().map(|record| (record.name.clone(), entry_of(record))).collect::<Vec<_>>()
+        });
+        let read =
+            reading.await.map_err(|_| StoreError::Unavailable("the server is shutting down".to_owned()))?;
+        let mut unreadable = Vec::new();
+        for (name, entry) in read {
+            match entry {
+                Ok(entry) => {
+                    registry.put(entry);
+                }
+                Err(error) => {
+                    let problems = crate::backend::chain(&error);
+                    tracing::error!(module = name, problems, "registered module cannot be read");
+                    unreadable.push(BrokenFile { path: name.into(), problems, kept: false });
+                }
+            }
         }
         let shared = Shared {
             options,
@@ -95,7 +120,9 @@ impl Modules {
             templates: RwLock::default(),
             broken: RwLock::default(),
             sceneries: Mutex::default(),
+            unreadable,
             registering: tokio::sync::Mutex::new(()),
+            tracker,
         };
         Ok(Self(Arc::new(shared)))
     }
@@ -107,15 +134,38 @@ impl Modules {
 
     /// What cannot be used as it is now.
     pub(crate) fn broken(&self) -> Vec<BrokenFile> {
-        self.0.broken.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let broken = self.0.broken.read().unwrap_or_else(PoisonError::into_inner);
+        self.0.unreadable.iter().chain(broken.iter()).cloned().collect()
     }
 
-    /// Every revision of a name that the store keeps, newest first.
+    /// The newest revisions of a name that the store keeps, newest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn revisions(&self, name: &str) -> Result<Vec<ModuleRecord>, StoreError> {
-        self.0.store.module_revisions(name.to_owned()).await
+    pub(crate) async fn revisions(
+        &self,
+        name: &str,
+        limit: usize,
+    ) -> Result<Vec<ModuleRevisionInfo>, StoreError> {
+        self.0.store.module_revisions(name.to_owned(), limit).await
+    }
+
+    /// A registered revision; without a number the newest content of that version.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn revision(
+        &self,
+        name: &str,
+        version: &str,
+        revision: Option<u32>,
+    ) -> Result<Option<Entry>, StoreError> {
+        let record = self.0.store.module_revision(name.to_owned(), version.to_owned(), revision).await?;
+        let Some(record) = record else { return Ok(None) };
+        let reading = tokio::task::spawn_blocking(move || entry_of(&record));
+        let read =
+            reading.await.map_err(|_| StoreError::Unavailable("the server is shutting down".to_owned()))?;
+        read.map(Some)
     }
 
     /// Changes the registry; every scenery made before is made anew when it is next asked for.

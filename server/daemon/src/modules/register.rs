@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use claude_comms_context::templates::Templates;
 use claude_comms_descriptors::{
-    Descriptor, TemplateFiles,
+    TemplateFiles,
     registry::{Entry, Origin},
 };
 use claude_comms_model::ModuleRecord;
@@ -61,32 +61,45 @@ pub enum RegisterError {
 }
 
 impl Modules {
-    /// Registers a module, durably.
+    /// Registers a module, durably. Once it has begun it goes on, whether its caller waits or not.
     ///
     /// # Errors
     /// [`RegisterError`].
     pub(crate) async fn register(&self, new: Registering) -> Result<Arc<Entry>, RegisterError> {
-        let descriptor = self.checked(&new)?;
-        let (name, version) = (descriptor.name.clone(), descriptor.version.clone());
-        let path = match &new.path {
-            Some(path) => path.clone(),
-            None => self
-                .registry()
-                .get_from(&name, Origin::Registered)
-                .map_or_else(String::new, |entry| entry.path.clone()),
-        };
-        let canonical = claude_comms_descriptors::canonical_json(&descriptor);
-        let register = RegisterModule {
-            name: name.clone(),
-            version: version.clone(),
-            digest: claude_comms_descriptors::digest(&descriptor),
-            descriptor: canonical,
-            path,
-            force: new.force,
-            must_exist: new.must_exist,
-            expected_digest: new.expected_digest,
-        };
+        let modules = self.clone();
+        self.to_its_end(async move {
+            let checking = modules.clone();
+            // A descriptor takes long enough to read that it must not hold up the calls of others.
+            let checked = tokio::task::spawn_blocking(move || checking.checked(new));
+            modules.store(checked.await.map_err(|_| gone())??).await
+        })
+        .await
+    }
+
+    /// Takes a module out; what was registered.
+    ///
+    /// # Errors
+    /// [`RegisterError::NotRegistered`], [`RegisterError::Store`].
+    pub(crate) async fn unregister(&self, name: &str) -> Result<Arc<Entry>, RegisterError> {
+        let (modules, name) = (self.clone(), name.to_owned());
+        self.to_its_end(async move { modules.take_out(&name).await }).await
+    }
+
+    /// Carries on when the caller is gone.
+    async fn to_its_end<F>(&self, work: F) -> Result<Arc<Entry>, RegisterError>
+    where
+        F: Future<Output = Result<Arc<Entry>, RegisterError>> + Send + 'static,
+    {
+        self.0.tracker.spawn(work).await.map_err(|_| gone())?
+    }
+
+    async fn store(&self, checked: Checked) -> Result<Arc<Entry>, RegisterError> {
+        let Checked { mut register, keeps_path, warnings } = checked;
         let _order = self.0.registering.lock().await;
+        if keeps_path && let Some(before) = self.registry().get_from(&register.name, Origin::Registered) {
+            register.path.clone_from(&before.path);
+        }
+        let (name, version) = (register.name.clone(), register.version.clone());
         let record = match self.0.store.register_module(register).await? {
             RegisterOutcome::Stored(record) | RegisterOutcome::Unchanged(record) => record,
             RegisterOutcome::Lower(current) => {
@@ -95,25 +108,19 @@ impl Modules {
             RegisterOutcome::Changed(current) => return Err(RegisterError::Changed(current)),
             RegisterOutcome::Absent => return Err(self.not_registered(&name)),
         };
-        let entry = entry_of(&record)?;
-        self.registry_mut().put(entry);
+        self.registry_mut().put(Entry { warnings, ..entry_of(&record)? });
         self.sceneries().clear();
         tracing::info!(module = name, version, revision = record.revision, "module registered");
         let registered = self.registry().get_from(&name, Origin::Registered).cloned();
         Ok(registered.expect("it was put there, under the lock that whoever removes it needs"))
     }
 
-    /// Takes a module out; what was registered.
-    ///
-    /// # Errors
-    /// [`RegisterError::NotRegistered`], [`RegisterError::Store`].
-    pub(crate) async fn unregister(&self, name: &str) -> Result<Arc<Entry>, RegisterError> {
+    async fn take_out(&self, name: &str) -> Result<Arc<Entry>, RegisterError> {
         let _order = self.0.registering.lock().await;
-        let Some(record) = self.0.store.unregister_module(name.to_owned()).await? else {
-            return Err(self.not_registered(name));
-        };
+        let record = self.0.store.unregister_module(name.to_owned()).await?;
         let removed = self.registry_mut().remove(name, Origin::Registered);
         self.sceneries().clear();
+        let Some(record) = record else { return Err(self.not_registered(name)) };
         tracing::info!(module = name, "module unregistered");
         match removed {
             Some(entry) => Ok(entry),
@@ -127,14 +134,17 @@ impl Modules {
             Some(entry) if entry.origin == Origin::BuiltIn => {
                 "; it is built in, and can only be covered by registering one of that name".to_owned()
             }
-            Some(entry) => format!("; it comes from {}: change that file", entry.path),
+            Some(entry) if entry.origin == Origin::Directory => {
+                format!("; it comes from {}: change that file", entry.path)
+            }
+            Some(_) => String::new(),
             None => did_you_mean(&registry.near(name, 3)),
         };
         RegisterError::NotRegistered(name.to_owned(), hint)
     }
 
     /// Reads the descriptor; every problem is listed.
-    fn checked(&self, new: &Registering) -> Result<Descriptor, RegisterError> {
+    fn checked(&self, new: Registering) -> Result<Checked, RegisterError> {
         let parsed = claude_comms_descriptors::parse(&new.descriptor, TemplateFiles::Refused);
         let parsed = parsed.map_err(|problems| {
             let field = |line: Option<u32>, path: &str| match (line, path) {
@@ -160,8 +170,31 @@ impl Modules {
             });
             return Err(RegisterError::Fields(fields.collect()));
         }
-        Ok(descriptor)
+        let register = RegisterModule {
+            name: descriptor.name.clone(),
+            version: descriptor.version.clone(),
+            digest: claude_comms_descriptors::digest(&descriptor),
+            descriptor: claude_comms_descriptors::canonical_json(&descriptor),
+            path: new.path.clone().unwrap_or_default(),
+            force: new.force,
+            must_exist: new.must_exist,
+            expected_digest: new.expected_digest,
+        };
+        let warnings = parsed.warnings.iter().map(ToString::to_string).collect();
+        Ok(Checked { register, keeps_path: new.path.is_none(), warnings })
     }
+}
+
+/// A module that may be registered.
+struct Checked {
+    register: RegisterModule,
+    /// Whether the path of the registered one stays.
+    keeps_path: bool,
+    warnings: Vec<String>,
+}
+
+fn gone() -> RegisterError {
+    RegisterError::Store(StoreError::Unavailable("the server is shutting down".to_owned()))
 }
 
 /// Near matches in words; empty without any.

@@ -17,6 +17,8 @@ use super::{Modules, reference, register::did_you_mean};
 
 /// How many compiled scenes are kept, of pairs and of conversations each.
 const KEPT: usize = 128;
+/// How many bytes their scenes may have together: compiled, each takes some fifteen times as much.
+const KEPT_BYTES: usize = 8 << 20;
 
 /// A pair of modules, ready to be asked.
 #[derive(Debug, Clone)]
@@ -56,6 +58,9 @@ pub(crate) enum SceneryError {
     /// The conversation's scene cannot be read.
     #[error("the conversation's scene cannot be read")]
     Scene(#[from] SceneError),
+    /// The conversation was upgraded or deleted in the same moment.
+    #[error("the conversation was changed in the same moment")]
+    Changed,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -64,8 +69,9 @@ pub(crate) enum SceneryError {
 /// Compiled scenes. What is in it is as fresh as the registry: every change empties the pairs.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    pairs: HashMap<(String, String, String), Scenery>,
-    by_digest: HashMap<String, Arc<Composer>>,
+    pairs: HashMap<(String, String), Scenery>,
+    /// With the bytes of its scene.
+    by_digest: HashMap<String, (Arc<Composer>, usize)>,
     /// Counts the changes, so that what was begun before one is not put in after it.
     changes: u64,
 }
@@ -83,21 +89,34 @@ impl Modules {
     ///
     /// # Errors
     /// [`SceneryError`].
-    pub(crate) fn scenery(
+    pub(crate) async fn scenery(
         &self,
         source: &str,
         target: &str,
         overrides: Overrides,
     ) -> Result<Scenery, SceneryError> {
-        let changed = serde_json::to_string(&overrides).expect("overrides are plain values");
-        let key = (source.to_owned(), target.to_owned(), changed);
-        let begun = {
-            let cache = self.sceneries();
-            if let Some(known) = cache.pairs.get(&key) {
+        if overrides == Overrides::default() {
+            let key = (source.to_owned(), target.to_owned());
+            if let Some(known) = self.sceneries().pairs.get(&key) {
                 return Ok(known.clone());
             }
-            cache.changes
-        };
+        }
+        let (modules, source, target) = (self.clone(), source.to_owned(), target.to_owned());
+        // Its templates are compiled: some milliseconds, more for large modules.
+        let making = tokio::task::spawn_blocking(move || modules.make_scenery(&source, &target, overrides));
+        making.await.map_err(|_| StoreError::Unavailable("the server is shutting down".to_owned()))?
+    }
+
+    fn make_scenery(
+        &self,
+        source: &str,
+        target: &str,
+        overrides: Overrides,
+    ) -> Result<Scenery, SceneryError> {
+        // Overrides come from callers, who may send another one each time: those are not worth keeping.
+        let kept = overrides == Overrides::default();
+        let key = (source.to_owned(), target.to_owned());
+        let begun = self.sceneries().changes;
         let (scene, source, target) = self.scene(source, target, overrides)?;
         let json = scene.to_json();
         let scenery = Scenery {
@@ -107,8 +126,8 @@ impl Modules {
             target,
         };
         let mut cache = self.sceneries();
-        if cache.changes == begun {
-            evict(&mut cache.pairs);
+        if kept && cache.changes == begun {
+            evict(&mut cache.pairs, |scenery| scenery.scene.json.len());
             cache.pairs.insert(key, scenery.clone());
         }
         Ok(scenery)
@@ -120,16 +139,17 @@ impl Modules {
     /// [`SceneryError`].
     pub(crate) async fn composer(&self, digest: &str) -> Result<Arc<Composer>, SceneryError> {
         if let Some(known) = self.sceneries().by_digest.get(digest) {
-            return Ok(Arc::clone(known));
+            return Ok(Arc::clone(&known.0));
         }
-        let json =
-            self.0.store.scene(digest.to_owned()).await?.ok_or_else(|| {
-                StoreError::Corrupt(format!("the scene {digest} of a conversation is gone"))
-            })?;
-        let composer = Arc::new(Composer::new(Scene::from_json(&json)?)?);
+        let json = self.0.store.scene(digest.to_owned()).await?.ok_or(SceneryError::Changed)?;
+        let bytes = json.len();
+        let compiling = tokio::task::spawn_blocking(move || Ok(Composer::new(Scene::from_json(&json)?)?));
+        let compiled: Result<Composer, SceneryError> =
+            compiling.await.map_err(|_| StoreError::Unavailable("the server is shutting down".to_owned()))?;
+        let composer = Arc::new(compiled?);
         let mut cache = self.sceneries();
-        evict(&mut cache.by_digest);
-        cache.by_digest.insert(digest.to_owned(), Arc::clone(&composer));
+        evict(&mut cache.by_digest, |(_, bytes)| *bytes);
+        cache.by_digest.insert(digest.to_owned(), (Arc::clone(&composer), bytes));
         Ok(composer)
     }
 
@@ -218,11 +238,10 @@ pub(super) fn templates_of(descriptor: &Descriptor) -> Vec<TemplateRecord> {
     descriptor.context.templates.iter().filter_map(inline).collect()
 }
 
-/// Makes room for one more. Which one goes matters little: each is made again in a millisecond.
-fn evict<K: std::hash::Hash + Eq + Clone, V>(kept: &mut HashMap<K, V>) {
-    if kept.len() >= KEPT
-        && let Some(one) = kept.keys().next().cloned()
-    {
+/// Makes room for one more. Which one goes matters little: each is made again in milliseconds.
+fn evict<K: std::hash::Hash + Eq + Clone, V>(kept: &mut HashMap<K, V>, bytes: impl Fn(&V) -> usize) {
+    while kept.len() >= KEPT || kept.values().map(&bytes).sum::<usize>() > KEPT_BYTES {
+        let Some(one) = kept.keys().next().cloned() else { return };
         kept.remove(&one);
     }
 }

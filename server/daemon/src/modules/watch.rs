@@ -1,6 +1,13 @@
 //! Watching: what changes in the directories is loaded without a restart.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::Metadata,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use claude_comms_descriptors::{
     load::{Scan, Scanner},
@@ -22,6 +29,7 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// The directories as they were last read.
 struct Directories {
+    watching: Watching,
     modules: Scanner,
     templates: TemplateFiles,
 }
@@ -35,19 +43,17 @@ impl Modules {
         }
         // Room for one: a change that is not read yet says all.
         let (changed, changes) = mpsc::channel(1);
-        let mut watcher = Watching::new(changed, options.module_dirs.clone(), options.template_dirs.clone());
-        watcher.take_up();
         let directories = Directories {
+            watching: Watching::new(changed, options.module_dirs.clone(), options.template_dirs.clone()),
             modules: Scanner::new(options.module_dirs.clone()),
             templates: TemplateFiles::new(options.template_dirs.clone()),
         };
         let directories = self.reload(directories).await;
-        tracker.spawn(self.clone().follow(watcher, changes, directories, end));
+        tracker.spawn(self.clone().follow(changes, directories, end));
     }
 
     async fn follow(
         self,
-        mut watcher: Watching,
         mut changes: mpsc::Receiver<()>,
         mut directories: Option<Directories>,
         end: CancellationToken,
@@ -58,7 +64,6 @@ impl Modules {
                 change = changes.recv() => if change.is_some() { quiet(&mut changes).await },
                 () = tokio::time::sleep(LOOK) => {}
             }
-            watcher.take_up();
             let Some(known) = directories.take() else { return };
             directories = self.reload(known).await;
         }
@@ -68,6 +73,8 @@ impl Modules {
     async fn reload(&self, directories: Directories) -> Option<Directories> {
         let scanning = tokio::task::spawn_blocking(move || {
             let mut directories = directories;
+            // Watched before they are read, so that no change falls between.
+            directories.watching.take_up();
             let scan = directories.modules.scan();
             let templates = directories.templates.scan();
             (directories, scan, templates)
@@ -167,35 +174,62 @@ async fn quiet(changes: &mut mpsc::Receiver<()>) {
 /// The system's watches. A directory that cannot be watched yet is tried again at every look.
 struct Watching {
     watcher: Option<RecommendedWatcher>,
+    /// Keeps the channel open where there is no watcher to do so.
+    _changed: mpsc::Sender<()>,
     dirs: Vec<PathBuf>,
-    watched: HashSet<PathBuf>,
+    /// What was watched under each path: another directory of that path needs a watch of its own.
+    watched: HashMap<PathBuf, (u64, u64)>,
+    told: bool,
 }
 
 impl Watching {
     fn new(changed: mpsc::Sender<()>, modules: Vec<PathBuf>, templates: Vec<PathBuf>) -> Self {
+        let absolute = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
+        let dirs: Vec<PathBuf> = modules.into_iter().chain(templates).map(absolute).collect();
+        let (sender, ours) = (changed.clone(), dirs.clone());
         let tell = move |event: notify::Result<notify::Event>| {
-            let only_read = event.as_ref().is_ok_and(|event| event.kind.is_access());
-            if !only_read {
+            // Their parents are watched too, so that a directory that is replaced is seen; what else happens there is not ours.
+            let matters = event.as_ref().map_or(true, |event| {
+                let below = |path: &PathBuf| ours.iter().any(|dir| path.starts_with(dir));
+                !event.kind.is_access() && (event.need_rescan() || event.paths.iter().any(below))
+            });
+            if matters {
                 // Full: the change before this one is not read yet.
-                let _ = changed.try_send(());
+                let _ = sender.try_send(());
             }
         };
         let watcher = notify::recommended_watcher(tell)
             .inspect_err(|error| tracing::warn!(%error, "directories are not watched, only looked at"))
             .ok();
-        Self { watcher, dirs: modules.into_iter().chain(templates).collect(), watched: HashSet::new() }
+        Self { watcher, _changed: changed, dirs, watched: HashMap::new(), told: false }
     }
 
+    /// Watches what is there now. Blocking: it walks the directories.
     fn take_up(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
         for dir in &self.dirs {
-            // A directory that went away took its watch with it.
-            if !dir.is_dir() {
-                if self.watched.remove(dir) {
-                    let _ = watcher.unwatch(dir);
+            let now =
+                std::fs::metadata(dir).ok().filter(Metadata::is_dir).map(|found| (found.dev(), found.ino()));
+            if self.watched.get(dir).copied() == now {
+                continue;
+            }
+            if self.watched.remove(dir).is_some() {
+                let _ = watcher.unwatch(dir);
+            }
+            let Some(now) = now else { continue };
+            if let Some(parent) = dir.parent() {
+                // Where this fails, a directory that is replaced is seen at the next look.
+                let _ = watcher.watch(parent, RecursiveMode::NonRecursive);
+            }
+            match watcher.watch(dir, RecursiveMode::Recursive) {
+                Ok(()) => {
+                    self.watched.insert(dir.clone(), now);
                 }
-            } else if !self.watched.contains(dir) && watcher.watch(dir, RecursiveMode::Recursive).is_ok() {
-                self.watched.insert(dir.clone());
+                Err(error) if !self.told => {
+                    self.told = true;
+                    tracing::warn!(dir = %dir.display(), %error, "directory is not watched, only looked at");
+                }
+                Err(_) => {}
             }
         }
     }

@@ -37,6 +37,9 @@ pub enum QueryError {
     /// The context cannot be made small enough.
     #[error("{0}")]
     Budget(String),
+    /// The conversation was upgraded or deleted in the same moment.
+    #[error("the conversation was changed in the same moment; try again")]
+    Changed,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,6 +53,7 @@ impl From<SceneryError> for QueryError {
                 Self::Unusable(crate::backend::chain(&error))
             }
             SceneryError::Compose(error) => Self::from(error),
+            SceneryError::Changed => Self::Changed,
             SceneryError::Store(error) => Self::Store(error),
         }
     }

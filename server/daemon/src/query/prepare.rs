@@ -20,6 +20,8 @@ use crate::modules::{Modules, Scenery};
 const HISTORY: usize = 100;
 /// Prompts above this are rendered on a thread that may block.
 const INLINE_BYTES: usize = 32 << 10;
+/// Scenes, together with the prompt, above this likewise.
+const INLINE_SCENE_BYTES: usize = 256 << 10;
 
 /// A question, ready to be sent.
 #[derive(Debug)]
@@ -74,15 +76,24 @@ impl Preparing<'_> {
     ///
     /// # Errors
     /// [`QueryError`].
-    pub(crate) fn conversation_between(
+    pub(crate) async fn conversation_between(
         self,
         source: &str,
         target: &str,
         overrides: Overrides,
         focus: Focus<'_>,
     ) -> Result<(NewConversation, Report, Scenery), QueryError> {
-        let scenery = self.modules.scenery(source, target, overrides)?;
-        let context = scenery.composer.system_prompt(focus)?;
+        let scenery = self.modules.scenery(source, target, overrides).await?;
+        let context = if focus.prompt.len() + scenery.scene.json.len() <= INLINE_SCENE_BYTES {
+            scenery.composer.system_prompt(focus)?
+        } else {
+            let composer = Arc::clone(&scenery.composer);
+            let (prompt, capability) = (focus.prompt.to_owned(), focus.capability.map(str::to_owned));
+            apart(move || {
+                composer.system_prompt(Focus { prompt: &prompt, capability: capability.as_deref() })
+            })
+            .await??
+        };
         let model = target_of(&scenery.composer).and_then(|target| target.limits.model.clone());
         let new = NewConversation {
             id: ConversationId(Uuid::now_v7()),
@@ -106,7 +117,7 @@ impl Preparing<'_> {
         let capability = Some(query.capability.as_str()).filter(|name| !name.is_empty());
         let focus = Focus { prompt: &query.prompt, capability };
         let (new, context, scenery) =
-            self.conversation_between(source, target, query.overrides.clone(), focus)?;
+            self.conversation_between(source, target, query.overrides.clone(), focus).await?;
         let new = NewConversation { title: title(&query.prompt), ..new };
         let now = Timestamp::from(SystemTime::now());
         let conversation = Conversation {
@@ -151,11 +162,12 @@ impl Preparing<'_> {
                 let (context, message, output_schema, limit) = (None, None, None, None);
                 return Ok(Prepared { conversation, new: None, context, message, output_schema, limit });
             }
-            self.modules.scenery("", "", Overrides::default())?.composer
+            self.modules.scenery("", "", Overrides::default()).await?.composer
         } else {
             self.modules.composer(&conversation.scene).await?
         };
-        let (message, output_schema) = self.message(query, &conversation, &composer, None).await?;
+        let made = self.message(query, &conversation, &composer, None).await;
+        let (message, output_schema) = made.map_err(|error| older_templates(error, &conversation))?;
         Ok(Prepared {
             conversation,
             new: None,
@@ -173,7 +185,6 @@ impl Preparing<'_> {
         composer: &Arc<Composer>,
         fixed_tokens: Option<u32>,
     ) -> Result<(Message, Option<String>), QueryError> {
-        let output = output(query, composer)?;
         let history = match (query.template.as_str(), conversation.turn_count) {
             ("", _) | (_, 0) => Vec::new(),
             _ => self.history(conversation.id).await?,
@@ -183,18 +194,10 @@ impl Preparing<'_> {
             query: query.clone(),
             first: conversation.turn_count == 0,
             fixed_tokens: fixed_tokens.unwrap_or_else(|| estimate_tokens(&conversation.system_prompt)),
-            output,
             history,
         };
-        let small = query.prompt.len() <= INLINE_BYTES && work.history.is_empty();
-        let made = if small {
-            work.run()
-        } else {
-            tokio::task::spawn_blocking(move || work.run()).await.map_err(|_| {
-                QueryError::Unusable("the message could not be made; the server's log says more".to_owned())
-            })?
-        };
-        Ok(made?)
+        let small = query.prompt.len() + query.output_schema.len() <= INLINE_BYTES && work.history.is_empty();
+        if small { work.run() } else { apart(move || work.run()).await? }
     }
 
     /// What was said so far, oldest first.
@@ -217,12 +220,19 @@ struct Work {
     query: Query,
     first: bool,
     fixed_tokens: u32,
-    output: Option<OutputSchema>,
     history: Vec<PastTurn>,
 }
 
+/// Does work that takes long on a thread that may block.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, QueryError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        QueryError::Unusable("the message could not be made; the server's log says more".to_owned())
+    })
+}
+
 impl Work {
-    fn run(self) -> Result<(Message, Option<String>), claude_comms_context::ComposeError> {
+    fn run(self) -> Result<(Message, Option<String>), QueryError> {
+        let output = output(&self.query, &self.composer)?;
         let given = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
         let (template, capability) = (given(&self.query.template), given(&self.query.capability));
         let message = self.composer.message(&Ask {
@@ -231,11 +241,12 @@ impl Work {
             prompt: &self.query.prompt,
             parameters: &self.query.parameters,
             capability: capability.as_deref(),
-            output: self.output.as_ref(),
+            output: output.as_ref(),
             history: &self.history,
             fixed_tokens: self.fixed_tokens,
         })?;
-        Ok((message, self.output.map(|schema| schema.text().to_owned())))
+        // Kept without the white space that makes it readable: that is what was checked for its size.
+        Ok((message, output.map(|schema| schema.value().to_string())))
     }
 }
 
@@ -282,6 +293,19 @@ fn title(prompt: &str) -> String {
     let line = prompt.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let short: String = line.chars().take(80).collect();
     if short.len() < line.len() { format!("{short}…") } else { short }
+}
+
+/// Tells that a conversation keeps the templates that it began with.
+fn older_templates(error: QueryError, conversation: &Conversation) -> QueryError {
+    let QueryError::Fields(mut fields) = error else { return error };
+    for (field, problem) in &mut fields {
+        if field == "template" && !conversation.scene.is_empty() {
+            problem.push_str(
+                "; the conversation keeps the templates that it began with: upgrade it to take those of now",
+            );
+        }
+    }
+    QueryError::Fields(fields)
 }
 
 fn bad(field: &str, problem: &str) -> QueryError {

@@ -11,7 +11,12 @@ use claude_comms_supervisor::{ExitInfo, Stop};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Demand, GivenBack, TurnTask, end::End, process::died, requested, reset_event, store_failed};
+use super::{
+    Demand, GivenBack, TurnTask,
+    end::{End, Said},
+    process::died,
+    requested, reset_event, store_failed,
+};
 use crate::{
     backend::chain,
     dispatcher::{Lease, LeaseReport},
@@ -38,8 +43,8 @@ pub(super) struct Drive<'a> {
 
 /// What an attempt came to.
 pub(super) enum Attempt {
-    /// The backend ended the turn; the transition is what it comes to, where that is not for the backend to say.
-    Ended(Box<TurnEnd>, Option<Transition>),
+    /// The backend ended the turn, and what others say of its end.
+    Ended(Box<TurnEnd>, Said),
     /// It ends for another reason, its process is gone.
     Over(Transition),
     /// The process died before it began to answer.
@@ -96,11 +101,11 @@ impl<'a> Drive<'a> {
             let message = self.turn.message().to_owned();
             let attempt = self.exchange(user_uuid, message, claim).await;
             match self.judged(attempt, claim).await {
-                Attempt::Ended(end, instead) => {
+                Attempt::Ended(end, said) => {
                     // The last of the text is on its way before the disk is asked.
                     tokio::task::yield_now().await;
                     self.keep_transcript();
-                    let end = End::answered(&self.turn, claim, *end, instead, self.first_token, || {
+                    let end = End::answered(&self.turn, claim, *end, said, self.first_token, || {
                         self.task.live.text()
                     });
                     return self.over(end).await;
@@ -157,7 +162,10 @@ impl<'a> Drive<'a> {
                         };
                     };
                     match self.take(batch, claim).await {
-                        Ok(Some(end)) => return Attempt::Ended(end, instead.map(|t| self.with_partial(t))),
+                        Ok(Some(end)) => {
+                            let said = instead.map_or(Said::Nothing, |t| Said::Asked(self.with_partial(t)));
+                            return Attempt::Ended(end, said);
+                        }
                         Ok(None) => {}
                         Err(()) => {
                             self.end_process(Stop::Now).await;
@@ -261,7 +269,7 @@ impl<'a> Drive<'a> {
     async fn over(mut self, end: End) -> GivenBack {
         let end = end.plus(self.spent);
         self.report.turn = Some((end.usage(), end.cost_usd()));
-        self.task.finish(end).await;
+        self.task.finish(end, self.turn.asked.take()).await;
         Some((self.lease, self.report))
     }
 

@@ -1,12 +1,25 @@
 //! The end of a turn: what the backend said becomes the one terminal record.
 
-use claude_comms_model::{Failure, FailureReason, Timestamp, Transition, Turn, TurnId, TurnState, Usage};
+use claude_comms_model::{
+    Asked, Failure, FailureReason, Timestamp, Transition, Turn, TurnId, TurnState, Usage,
+};
 use claude_comms_store::{FinishTurn, Lease as Claim, Store, StoreError};
 use claude_comms_stream_json::turn::{FailureReason as Cli, Outcome, TurnEnd};
 use uuid::Uuid;
 
 use super::{TurnTask, store_failed};
 use crate::{backend::chain, live::LiveTurn};
+
+/// What others than the backend say of a turn's end.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Said {
+    /// Nobody says anything.
+    Nothing,
+    /// Somebody asked for its end.
+    Asked(Transition),
+    /// Its answer was judged.
+    Judged(Transition),
+}
 
 /// A terminal record before it is written.
 #[derive(Debug)]
@@ -49,25 +62,26 @@ impl End {
         Self { lease: Some(claim), first_token_time, in_context, ..Self::unstarted(turn.attempt, transition) }
     }
 
-    /// A turn that the backend ended; `instead`: what it comes to, where the backend has not the last word (its answer was
-    /// judged, or somebody had asked for its end).
+    /// A turn that the backend ended. An answer that was already complete is an answer, whoever asked for the turn's end in
+    /// the same moment, unless it was judged to be none.
     pub(super) fn answered(
         turn: &Turn,
         claim: Claim,
         end: TurnEnd,
-        instead: Option<Transition>,
+        said: Said,
         first_token_time: Option<Timestamp>,
         streamed: impl FnOnce() -> String,
     ) -> Self {
         let usage = usage_of(&end);
-        let transition = match (end.outcome, instead) {
-            (_, Some(instead)) => instead,
-            (Outcome::Answer { text }, None) => Transition::Complete { text, data_json: None },
-            (Outcome::Failed { reason, message, .. }, None) => Transition::Fail {
+        let transition = match (end.outcome, said) {
+            (_, Said::Judged(transition)) => transition,
+            (Outcome::Answer { text }, _) => Transition::Complete { text, data_json: None },
+            (_, Said::Asked(transition)) => transition,
+            (Outcome::Failed { reason, message, .. }, Said::Nothing) => Transition::Fail {
                 failure: Failure::new(reason_of(reason), message),
                 partial_text: streamed(),
             },
-            (Outcome::Aborted, None) => Transition::Fail {
+            (Outcome::Aborted, Said::Nothing) => Transition::Fail {
                 failure: Failure::new(
                     FailureReason::ExecutionError,
                     "the backend gave up the turn by itself",
@@ -149,10 +163,13 @@ fn reason_of(reason: Cli) -> FailureReason {
 }
 
 impl TurnTask {
-    /// Writes the terminal record, then tells. A record that is already there is told as it is.
-    pub(super) async fn finish(&self, end: End) {
+    /// Writes the terminal record, then tells, with what was asked. A record that is already there is told as it is.
+    pub(super) async fn finish(&self, end: End, asked: Option<Box<Asked>>) {
         match self.store.finish_turn(end.into_finish(self.id)).await {
-            Ok(finished) => self.live.finish(finished.turn.into(), finished.event),
+            Ok(finished) => {
+                let turn = Turn { asked, ..finished.turn };
+                self.live.finish(turn.into(), finished.event);
+            }
             Err(StoreError::AlreadyTerminal(turn)) => {
                 let after = turn.last_sequence.saturating_sub(1);
                 match self
@@ -194,3 +211,6 @@ pub(super) async fn internal(store: &dyn Store, live: &LiveTurn, id: TurnId) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

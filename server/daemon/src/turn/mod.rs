@@ -132,7 +132,7 @@ impl TurnTask {
             None => match self.wait_for_instance(deadline).await {
                 Ok(lease) => lease,
                 Err(Some(transition)) => {
-                    self.finish(End::unstarted(turn.attempt, transition)).await;
+                    self.finish(End::unstarted(turn.attempt, transition), turn.asked).await;
                     return None;
                 }
                 // The server lets go of the turn; it stays queued in the store.
@@ -175,6 +175,7 @@ impl TurnTask {
             turn_id: self.id,
             conversation_id: new.conversation.id,
             new_conversation: new.new_conversation,
+            seen_scene_revision: new.conversation.scene_revision,
             request_id: new.request_id,
             scope: new.scope,
             payload_hash: new.payload_hash,
@@ -201,6 +202,10 @@ impl TurnTask {
                     },
                 };
                 let _ = reply.send(Ok(known));
+                Err(lease)
+            }
+            Ok(AcceptOutcome::SceneChanged) => {
+                let _ = reply.send(Err(Refused::ContextChanged));
                 Err(lease)
             }
             Ok(AcceptOutcome::OtherPayload(other)) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use claude_comms_model::{EventKind, Failure, FailureReason, Transition};
+use claude_comms_model::{EventKind, Failure, FailureReason, Transition, Turn};
 use claude_comms_store::{Lease as Claim, StartTurn};
 use claude_comms_supervisor::{ExitInfo, StartError, Stop};
 use tokio::time::Instant;
@@ -44,7 +44,7 @@ impl Drive<'_> {
             .start_turn(self.turn.id, start)
             .await
             .map_err(|error| self.record_failed(&error))?;
-        self.turn = started.turn;
+        self.renew(started.turn);
         self.task.live.publish(vec![started.event]);
         if let Some(reason) = reset {
             self.append(started.lease, EventKind::SessionReset { reason }).await.map_err(|()| None)?;
@@ -91,6 +91,12 @@ impl Drive<'_> {
         Err(Box::new(End::unstarted(attempt, transition)))
     }
 
+    /// Takes a record as the store gives it back from a write: without what was asked, which does not change.
+    pub(super) fn renew(&mut self, turn: Turn) {
+        let asked = self.turn.asked.take();
+        self.turn = Turn { asked, ..turn };
+    }
+
     pub(super) async fn interrupt(&self, process: &claude_comms_supervisor::Process) -> Instant {
         let until = Instant::now() + INTERRUPT_GRACE;
         match tokio::time::timeout_at(until, process.interrupt()).await {
@@ -131,7 +137,7 @@ impl Drive<'_> {
         tracing::warn!(turn.id = %self.turn.id, code = ?exit.code, stderr = exit.stderr, "process died before it answered");
         match self.task.store.requeue_turn(claim, self.turn.id, self.turn.attempt, kind).await {
             Ok((turn, event)) => {
-                self.turn = turn;
+                self.renew(turn);
                 self.task.live.publish(vec![event]);
                 tokio::time::sleep(delay).await;
                 true

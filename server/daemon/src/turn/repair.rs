@@ -8,36 +8,40 @@ use uuid::Uuid;
 use super::{
     answer::{Demand, Verdict},
     drive::{Attempt, Drive},
-    end::usage_of,
+    end::{Said, usage_of},
 };
 
 impl Drive<'_> {
     /// What an attempt comes to once its answer was judged. Data that does not fit is asked for once more; whoever wanted
     /// the turn's end gets it then, but for an answer that was complete before.
     pub(super) async fn judged(&mut self, attempt: Attempt, claim: Claim) -> Attempt {
-        let (end, instead) = match attempt {
-            Attempt::Ended(end, instead) => (end, instead),
+        let (end, said) = match attempt {
+            Attempt::Ended(end, said) => (end, said),
             other => return other,
         };
-        let message = match self.verdict(&end) {
-            None => return Attempt::Ended(end, instead),
-            Some(Verdict::Final(transition)) => return Attempt::Ended(end, Some(transition)),
-            Some(Verdict::Repairable { message, .. }) => message,
+        let message = match (self.verdict(&end), said) {
+            (None, said) => return Attempt::Ended(end, said),
+            (Some(Verdict::Final(transition)), _) => return Attempt::Ended(end, Said::Judged(transition)),
+            // Nobody waits for a better answer any more.
+            (Some(Verdict::Repairable { .. }), Said::Asked(end_of_it)) => {
+                return Attempt::Ended(end, Said::Judged(end_of_it));
+            }
+            (Some(Verdict::Repairable { message, .. }), Said::Nothing | Said::Judged(_)) => message,
         };
-        if instead.is_some() {
-            return Attempt::Ended(end, instead);
-        }
         tracing::info!(turn.id = %self.turn.id, "data does not fit; asking once more");
-        let (end, instead) = match self.repair(&end, message, claim).await {
-            Attempt::Ended(end, instead) => (end, instead),
+        let (end, said) = match self.repair(&end, message, claim).await {
+            Attempt::Ended(end, said) => (end, said),
             other => return other,
         };
-        let comes_to = match self.verdict(&end) {
-            None => instead,
-            Some(Verdict::Final(transition)) => Some(transition),
-            Some(Verdict::Repairable { otherwise, .. }) => instead.or(Some(otherwise)),
+        let said = match (self.verdict(&end), said) {
+            (None, said) => said,
+            (Some(Verdict::Final(transition)), _) => Said::Judged(transition),
+            (Some(Verdict::Repairable { .. }), Said::Asked(end_of_it)) => Said::Judged(end_of_it),
+            (Some(Verdict::Repairable { otherwise, .. }), Said::Nothing | Said::Judged(_)) => {
+                Said::Judged(otherwise)
+            }
         };
-        Attempt::Ended(end, comes_to)
+        Attempt::Ended(end, said)
     }
 
     /// `None` where the backend gave no answer, or any answer will do.
@@ -59,8 +63,7 @@ impl Drive<'_> {
         self.spent.1 += cost_usd;
         match self.task.store.repair_turn(claim, self.turn.id, self.turn.attempt, user_uuid).await {
             Ok((turn, event)) => {
-                let asked = self.turn.asked.take();
-                self.turn = claude_comms_model::Turn { asked, ..turn };
+                self.renew(turn);
                 self.task.live.publish(vec![event]);
                 self.exchange(user_uuid, message, claim).await
             }

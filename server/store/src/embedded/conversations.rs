@@ -6,7 +6,7 @@ use super::{
     indexes,
     tables::{Fault, Tables},
 };
-use crate::{NewConversation, Scene, StoreError, UpgradeConversation};
+use crate::{NewConversation, Scene, StoreError, UpgradeConversation, UpgradeOutcome};
 
 /// A conversation that may be made, and the texts that its row does not hold.
 pub(crate) struct Making {
@@ -42,7 +42,7 @@ pub(crate) fn make(tables: &mut Tables<'_>, making: Making) -> Result<Conversati
         tables.put_system_prompt(conversation.id, &system_prompt)?;
     }
     if let Some(scene) = &scene {
-        tables.put_scene(scene)?;
+        tables.put_scene(conversation.id, scene)?;
     }
     conversation.system_prompt = system_prompt;
     Ok(conversation)
@@ -53,27 +53,37 @@ pub(crate) fn create(tables: &mut Tables<'_>, new: NewConversation) -> Result<Co
     make(tables, making)
 }
 
-pub(crate) fn upgrade(tables: &mut Tables<'_>, upgrade: UpgradeConversation) -> Result<Conversation, Fault> {
+pub(crate) fn upgrade(
+    tables: &mut Tables<'_>,
+    upgrade: UpgradeConversation,
+) -> Result<UpgradeOutcome, Fault> {
     let mut conversation = tables.known_conversation(upgrade.id)?;
     if conversation.scene_revision != upgrade.seen_revision {
         let revision = conversation.scene_revision;
         return Err(StoreError::Conflict(format!("it was upgraded before: {revision} times by now")).into());
     }
+    if !tables.places(upgrade.id)?.is_empty() {
+        return Ok(UpgradeOutcome::Busy);
+    }
     let before = indexes::modules_of(&conversation);
     conversation.source_module = upgrade.source_module;
     conversation.target_module = upgrade.target_module;
-    conversation.scene = upgrade.scene.digest.clone();
+    conversation.model = upgrade.model;
+    let old_scene = std::mem::replace(&mut conversation.scene, upgrade.scene.digest.clone());
     conversation.scene_revision = conversation.scene_revision.saturating_add(1);
     tables.put_conversation(&conversation)?;
     tables.relist_conversation(&conversation, &before)?;
-    tables.put_scene(&upgrade.scene)?;
+    if old_scene != upgrade.scene.digest {
+        tables.put_scene(upgrade.id, &upgrade.scene)?;
+        tables.release_scene(upgrade.id, &old_scene)?;
+    }
     if upgrade.system_prompt.is_empty() {
         tables.remove_system_prompt(upgrade.id)?;
     } else {
         tables.put_system_prompt(upgrade.id, &upgrade.system_prompt)?;
     }
     conversation.system_prompt = upgrade.system_prompt;
-    Ok(conversation)
+    Ok(UpgradeOutcome::Upgraded(Box::new(conversation)))
 }
 
 pub(crate) fn delete(tables: &mut Tables<'_>, id: ConversationId) -> Result<bool, Fault> {

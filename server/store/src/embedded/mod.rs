@@ -22,6 +22,7 @@ mod probe;
 mod prompts;
 mod reading;
 mod rows;
+mod scenes;
 mod schema;
 mod store;
 mod tables;

@@ -11,7 +11,7 @@ use super::{
     rows, schema,
     tables::{Fault, Tables},
 };
-use crate::{RegisterModule, RegisterOutcome, StoreError};
+use crate::{MODULE_REVISIONS, ModuleRevisionInfo, RegisterModule, RegisterOutcome, StoreError};
 
 /// Compares with what is current, then makes the content current. Content that the name had before, under the same
 /// version, keeps its number and revision.
@@ -79,19 +79,56 @@ pub(crate) fn current(snapshot: &ReadTransaction) -> Result<Vec<ModuleRecord>, T
     Ok(current)
 }
 
-/// All of a name, newest first.
-pub(crate) fn revisions(snapshot: &ReadTransaction, name: &str) -> Result<Vec<ModuleRecord>, Trouble> {
-    let head = snapshot.open_table(schema::MODULE_HEADS)?.get(name)?.map(|number| number.value());
-    let descriptors = snapshot.open_table(schema::MODULE_DESCRIPTORS)?;
+/// Those of a name, newest first.
+pub(crate) fn revisions(
+    snapshot: &ReadTransaction,
+    name: &str,
+    limit: usize,
+) -> Result<Vec<ModuleRevisionInfo>, Trouble> {
+    let head = head(snapshot, name)?;
     let rows = snapshot.open_table(schema::MODULES)?.range((name, u64::MIN)..=(name, u64::MAX))?;
     let mut revisions = Vec::new();
-    for row in rows.rev() {
+    for row in rows.rev().take(limit.min(MODULE_REVISIONS)) {
         let (key, row) = row?;
+        let module: ModuleRecord = rows::decode("module", row.value())?;
         let number = key.value().1;
-        let module = whole(name, number, row.value(), &descriptors)?;
-        revisions.push(ModuleRecord { current: head == Some(number), ..module });
+        revisions.push(ModuleRevisionInfo {
+            version: module.version,
+            revision: module.revision,
+            number,
+            digest: module.digest,
+            update_time: module.update_time,
+            current: head == Some(number),
+        });
     }
     Ok(revisions)
+}
+
+/// One of a name, whole; the last content of its version without `revision`.
+pub(crate) fn revision(
+    snapshot: &ReadTransaction,
+    name: &str,
+    version: &str,
+    revision: Option<u32>,
+) -> Result<Option<ModuleRecord>, Trouble> {
+    let rows = snapshot.open_table(schema::MODULES)?.range((name, u64::MIN)..=(name, u64::MAX))?;
+    // Within a version, a higher number is a later content.
+    for row in rows.rev() {
+        let (key, row) = row?;
+        let known: ModuleRecord = rows::decode("module", row.value())?;
+        if known.version == version && revision.is_none_or(|wanted| wanted == known.revision) {
+            let number = key.value().1;
+            let descriptors = snapshot.open_table(schema::MODULE_DESCRIPTORS)?;
+            let module = whole(name, number, row.value(), &descriptors)?;
+            return Ok(Some(ModuleRecord { current: head(snapshot, name)? == Some(number), ..module }));
+        }
+    }
+    Ok(None)
+}
+
+/// The number of the revision that counts for a name.
+fn head(snapshot: &ReadTransaction, name: &str) -> Result<Option<u64>, Trouble> {
+    Ok(snapshot.open_table(schema::MODULE_HEADS)?.get(name)?.map(|number| number.value()))
 }
 
 fn whole(
@@ -148,4 +185,42 @@ fn precedence(version: &Version, known: &ModuleRecord) -> Result<Ordering, Fault
         StoreError::Corrupt(format!("module {} has version {:?}: {error}", known.name, known.version))
     })?;
     Ok(version.cmp_precedence(&of_record))
+}
+
+#[cfg(test)]
+mod tests {
+    use claude_comms_model::Timestamp;
+    use redb::{Builder, ReadableDatabase, backends::InMemoryBackend};
+
+    use super::*;
+
+    #[test]
+    fn a_list_of_revisions_has_its_bound_and_needs_no_descriptor() {
+        let database = Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(schema::MODULE_HEADS).unwrap();
+        let last = MODULE_REVISIONS as u64 + 2;
+        let mut buffer = Vec::new();
+        for number in 1..=last {
+            let record = ModuleRecord {
+                name: "billing".to_owned(),
+                version: "1.0.0".to_owned(),
+                revision: u32::try_from(number).unwrap(),
+                number,
+                descriptor: String::new(),
+                digest: String::new(),
+                path: String::new(),
+                create_time: Timestamp(0),
+                update_time: Timestamp(0),
+                current: false,
+            };
+            rows::encode(&record, &mut buffer);
+            let mut modules = transaction.open_table(schema::MODULES).unwrap();
+            modules.insert(("billing", number), buffer.as_slice()).unwrap();
+        }
+        transaction.commit().unwrap();
+        let found = revisions(&database.begin_read().unwrap(), "billing", usize::MAX).unwrap();
+        let found: Vec<_> = found.into_iter().map(|revision| revision.number).collect();
+        assert_eq!(found, (3..=last).rev().collect::<Vec<_>>());
+    }
 }

@@ -35,9 +35,10 @@ pub(crate) const PAIR_REQUESTS: TableDefinition<'_, (u128, u128), u128> =
     TableDefinition::new("pair_requests");
 /// Turn -> its key in [`PAIR_REQUESTS`], if it has one: to find that row when the turn goes.
 pub(crate) const PAIRED_TURNS: TableDefinition<'_, u128, (u128, u128)> = TableDefinition::new("paired_turns");
-/// Digest -> scene. Conversations share them, and none is removed with a conversation: there are as many as there were
-/// combinations of module versions that talked.
+/// Digest -> scene. Conversations share them; each goes with the last that has it.
 pub(crate) const SCENES: TableDefinition<'_, &str, &str> = TableDefinition::new("scenes");
+/// (Digest of a scene, conversation): the conversations that have a scene.
+pub(crate) const SCENE_USERS: TableDefinition<'_, (&str, u128), ()> = TableDefinition::new("scene_users");
 /// (Module, conversation): the conversations with a module as source or target, in the order of their ids.
 pub(crate) const MODULE_CONVERSATIONS: TableDefinition<'_, (&str, u128), ()> =
     TableDefinition::new("module_conversations");
@@ -72,8 +73,8 @@ pub(crate) const VERSION: u32 = MIGRATIONS.len() as u32;
 macro_rules! open_all {
     ($transaction:expr) => {
         open_all!($transaction; CONVERSATIONS, TURNS, SYSTEM_PROMPTS, PROMPTS, ASKED, CONVERSATION_TURNS, EVENTS, REQUESTS,
-            PAIR_REQUESTS, PAIRED_TURNS, UNFINISHED, INSTANCES, SCENES, MODULE_CONVERSATIONS, MODULE_TURNS, MODULES,
-            MODULE_DESCRIPTORS, MODULE_HEADS)
+            PAIR_REQUESTS, PAIRED_TURNS, UNFINISHED, INSTANCES, SCENES, SCENE_USERS, MODULE_CONVERSATIONS, MODULE_TURNS,
+            MODULES, MODULE_DESCRIPTORS, MODULE_HEADS)
     };
     ($transaction:expr; $($table:ident),*) => { $($transaction.open_table($table)?;)* };
 }

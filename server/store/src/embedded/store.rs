@@ -27,9 +27,9 @@ use super::{
     writer::{self, Operation, WriterTask},
 };
 use crate::{
-    AcceptOutcome, AcceptTurn, ConversationQuery, Counts, FinishTurn, Finished, Lease, NewConversation,
-    OpenError, RegisterModule, RegisterOutcome, RequestScope, ServerIdentity, StartTurn, Started, Store,
-    StoreError, TurnQuery, UpgradeConversation,
+    AcceptOutcome, AcceptTurn, ConversationQuery, Counts, FinishTurn, Finished, Lease, ModuleRevisionInfo,
+    NewConversation, OpenError, RegisterModule, RegisterOutcome, RequestScope, ServerIdentity, StartTurn,
+    Started, Store, StoreError, TurnQuery, UpgradeConversation, UpgradeOutcome,
 };
 
 /// A store in one file of a data directory, for one server at a time.
@@ -204,7 +204,7 @@ impl Store for RedbStore {
         Ok(deleted)
     }
 
-    async fn upgrade_conversation(&self, upgrade: UpgradeConversation) -> Result<Conversation, StoreError> {
+    async fn upgrade_conversation(&self, upgrade: UpgradeConversation) -> Result<UpgradeOutcome, StoreError> {
         self.write(|tables| conversations::upgrade(tables, upgrade)).await
     }
 
@@ -304,8 +304,21 @@ impl Store for RedbStore {
         self.scan(modules::current).await
     }
 
-    async fn module_revisions(&self, name: String) -> Result<Vec<ModuleRecord>, StoreError> {
-        self.scan(move |snapshot| modules::revisions(snapshot, &name)).await
+    async fn module_revisions(
+        &self,
+        name: String,
+        limit: usize,
+    ) -> Result<Vec<ModuleRevisionInfo>, StoreError> {
+        self.scan(move |snapshot| modules::revisions(snapshot, &name, limit)).await
+    }
+
+    async fn module_revision(
+        &self,
+        name: String,
+        version: String,
+        revision: Option<u32>,
+    ) -> Result<Option<ModuleRecord>, StoreError> {
+        self.scan(move |snapshot| modules::revision(snapshot, &name, &version, revision)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

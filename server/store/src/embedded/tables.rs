@@ -12,7 +12,7 @@ use super::{
     rows::{self, EventRow},
     schema,
 };
-use crate::{Scene, ServerIdentity, StoreError};
+use crate::{ServerIdentity, StoreError};
 
 /// Why an operation of a batch did not happen.
 #[derive(Debug)]
@@ -66,7 +66,8 @@ pub(crate) struct Tables<'t> {
     system_prompts: Lazy<'t, u128, &'static str>,
     prompts: Lazy<'t, u128, &'static str>,
     asked: Lazy<'t, u128, &'static [u8]>,
-    scenes: Lazy<'t, &'static str, &'static str>,
+    pub(super) scenes: Lazy<'t, &'static str, &'static str>,
+    pub(super) scene_users: Lazy<'t, (&'static str, u128), ()>,
     pub(super) conversation_turns: Lazy<'t, (u128, u128), ()>,
     events: Lazy<'t, (u128, u64), &'static [u8]>,
     pub(super) requests: Lazy<'t, (u128, u128), u128>,
@@ -99,6 +100,7 @@ impl<'t> Tables<'t> {
             prompts: Lazy::new(transaction, schema::PROMPTS),
             asked: Lazy::new(transaction, schema::ASKED),
             scenes: Lazy::new(transaction, schema::SCENES),
+            scene_users: Lazy::new(transaction, schema::SCENE_USERS),
             conversation_turns: Lazy::new(transaction, schema::CONVERSATION_TURNS),
             events: Lazy::new(transaction, schema::EVENTS),
             requests: Lazy::new(transaction, schema::REQUESTS),
@@ -147,16 +149,6 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Keeps a scene, unless it is there.
-    pub(crate) fn put_scene(&mut self, scene: &Scene) -> Result<(), Fault> {
-        let digest = scene.digest.as_str();
-        if self.scenes.read()?.get(digest).or_broken()?.is_none() {
-            self.wrote = true;
-            self.scenes.write()?.insert(digest, scene.json.as_str()).or_broken()?;
-        }
-        Ok(())
-    }
-
     /// Writes a conversation as [`Tables::conversation`] gives it.
     pub(crate) fn put_conversation(&mut self, conversation: &Conversation) -> Result<(), Fault> {
         debug_assert!(conversation.system_prompt.is_empty(), "it has a row of its own");
@@ -174,21 +166,26 @@ impl<'t> Tables<'t> {
         Ok(self.turns.read()?.get(id.0.as_u128()).or_broken()?.is_some())
     }
 
-    /// The turn with all its texts.
+    /// The turn without what was asked, which no write needs: it would be looked for and read at every step.
     pub(crate) fn turn(&self, id: TurnId) -> Result<Option<Turn>, Fault> {
         let row = self.turns.read()?.get(id.0.as_u128()).or_broken()?;
         let mut turn = row.map(|row| rows::decode_turn(id.0.as_u128(), row.value())).transpose()?;
-        if let Some(turn) = &mut turn {
-            if prompts::may_be_apart(turn) {
-                prompts::complete_turn(turn, self.prompts.read()?).or_broken()?;
-            }
-            let asked = self.asked.read()?.get(id.0.as_u128()).or_broken()?;
-            turn.asked = asked.map(|row| rows::decode("asked row", row.value())).transpose()?;
+        if let Some(turn) = &mut turn
+            && prompts::may_be_apart(turn)
+        {
+            prompts::complete_turn(turn, self.prompts.read()?).or_broken()?;
         }
         Ok(turn)
     }
 
-    /// The turn, which must exist.
+    /// Puts back what was asked.
+    pub(crate) fn complete_turn(&self, turn: &mut Turn) -> Result<(), Fault> {
+        let asked = self.asked.read()?.get(turn.id.0.as_u128()).or_broken()?;
+        turn.asked = asked.map(|row| rows::decode("asked row", row.value())).transpose()?;
+        Ok(())
+    }
+
+    /// The same, which must exist.
     pub(crate) fn known_turn(&self, id: TurnId) -> Result<Turn, Fault> {
         let missing = || StoreError::NotFound { what: "turn", id: id.to_string() };
         Ok(self.turn(id)?.ok_or_else(missing)?)
@@ -281,10 +278,11 @@ impl<'t> Tables<'t> {
         Ok(places)
     }
 
-    /// Removes a conversation and all that hangs on it. Its scene stays: others may share it.
+    /// Removes a conversation and all that hangs on it.
     pub(crate) fn remove_conversation(&mut self, conversation: &Conversation) -> Result<(), Fault> {
         self.wrote = true;
         self.unlist_conversation(conversation)?;
+        self.release_scene(conversation.id, &conversation.scene)?;
         let id = conversation.id.0.as_u128();
         let all = (id, u128::MIN)..=(id, u128::MAX);
         let (turns, prompts, asked) = (self.turns.write()?, self.prompts.write()?, self.asked.write()?);

@@ -17,13 +17,13 @@ use crate::{
 
 pub(crate) fn accept(tables: &mut Tables<'_>, mut accept: AcceptTurn) -> Result<AcceptOutcome, Fault> {
     if let Some(id) = tables.turn_of_request(accept.scope, accept.conversation_id, accept.request_id)? {
-        let turn =
-            tables.turn(id)?.ok_or_else(|| StoreError::Corrupt(format!("turn {id} of a request is gone")))?;
-        return Ok(if turn.payload_hash == accept.payload_hash {
-            AcceptOutcome::Same(Box::new(turn))
-        } else {
-            AcceptOutcome::OtherPayload(id)
-        });
+        let gone = || StoreError::Corrupt(format!("turn {id} of a request is gone"));
+        let mut turn = tables.turn(id)?.ok_or_else(gone)?;
+        if turn.payload_hash != accept.payload_hash {
+            return Ok(AcceptOutcome::OtherPayload(id));
+        }
+        tables.complete_turn(&mut turn)?;
+        return Ok(AcceptOutcome::Same(Box::new(turn)));
     }
     let now = tables.now();
     let mut making = match accept.new_conversation.take() {
@@ -38,7 +38,13 @@ pub(crate) fn accept(tables: &mut Tables<'_>, mut accept: AcceptTurn) -> Result<
     let mut known = None;
     let conversation = match &mut making {
         Some(making) => &mut making.conversation,
-        None => known.insert(tables.known_conversation(accept.conversation_id)?),
+        None => {
+            let conversation = known.insert(tables.known_conversation(accept.conversation_id)?);
+            if conversation.scene_revision != accept.seen_scene_revision {
+                return Ok(AcceptOutcome::SceneChanged);
+            }
+            conversation
+        }
     };
     if tables.has_turn(accept.turn_id)? {
         return Err(StoreError::Conflict(format!("there is a turn {} already", accept.turn_id)).into());
@@ -274,8 +280,9 @@ fn write(
 
 /// The turn, which must exist and not have ended.
 fn open_turn(tables: &Tables<'_>, id: TurnId) -> Result<Turn, Fault> {
-    let turn = tables.known_turn(id)?;
+    let mut turn = tables.known_turn(id)?;
     if turn.state.kind().is_terminal() {
+        tables.complete_turn(&mut turn)?;
         return Err(StoreError::AlreadyTerminal(Box::new(turn)).into());
     }
     Ok(turn)

@@ -7,42 +7,52 @@ use uuid::Uuid;
 use crate::support::*;
 
 #[tokio::test]
-async fn what_was_asked_is_in_every_answer_about_one_turn_and_in_no_list() {
+async fn what_was_asked_is_in_every_read_of_one_turn_and_in_no_list() {
     let place = place();
     let store = &*place.store;
     let id = conversation(store).await;
     let what = asked(&"why? ".repeat(100_000));
     let wanted = AcceptTurn { asked: Some(Box::new(what.clone())), ..request(id) };
+    let turn = wanted.turn_id;
     let is_whole = |turn: &Turn| {
         assert_eq!(turn.asked.as_deref(), Some(&what));
         assert_eq!((turn.prompt.as_str(), turn.message()), (wanted.prompt.as_str(), what.message.as_str()));
     };
-    let turn = wanted.turn_id;
+    let is_read_whole = || async {
+        let read = store.turn(turn).await.unwrap().unwrap();
+        is_whole(&read);
+        let of_request = store.turn_of_request(wanted.scope, wanted.request_id).await.unwrap();
+        assert_eq!(of_request.as_ref(), Some(&read));
+        if !read.state.kind().is_terminal() {
+            assert_eq!(store.unfinished_turns().await.unwrap(), std::slice::from_ref(&read));
+        }
+        match store.accept_turn(wanted.clone()).await.unwrap() {
+            AcceptOutcome::Same(known) => assert_eq!(*known, read),
+            other => panic!("{other:?}"),
+        }
+        let all = TurnQuery { limit: 5, ..TurnQuery::default() };
+        assert_eq!(store.turns(all).await.unwrap().items, [Turn { asked: None, ..read.clone() }]);
+        read
+    };
     is_whole(&accept(store, wanted.clone()).await.turn);
-    is_whole(&store.unfinished_turns().await.unwrap()[0]);
+    is_read_whole().await;
     let started = store.start_turn(turn, on_a_process()).await.unwrap();
-    is_whole(&started.turn);
-    is_whole(&store.requeue_turn(started.lease, turn, 1, retrying()).await.unwrap().0);
+    assert_eq!(Turn { asked: None, ..is_read_whole().await }, started.turn);
+    let (requeued, _) = store.requeue_turn(started.lease, turn, 1, retrying()).await.unwrap();
+    assert_eq!(Turn { asked: None, ..is_read_whole().await }, requeued);
     let started = store.start_turn(turn, on_a_process()).await.unwrap();
-    is_whole(&started.turn);
     store.append(started.lease, turn, 2, vec![note()]).await.unwrap();
-    is_whole(&store.repair_turn(started.lease, turn, 2, Uuid::new_v4()).await.unwrap().0);
+    let (repaired, _) = store.repair_turn(started.lease, turn, 2, Uuid::new_v4()).await.unwrap();
+    assert_eq!(Turn { asked: None, ..is_read_whole().await }, repaired);
     let ended = finished(store, &started.turn, started.lease).await.turn;
-    is_whole(&ended);
-    match store.accept_turn(wanted.clone()).await.unwrap() {
-        AcceptOutcome::Same(known) => is_whole(&known),
-        other => panic!("{other:?}"),
-    }
+    let read = is_read_whole().await;
+    assert_eq!(Turn { asked: None, ..read.clone() }, ended);
     match store.finish_turn(complete(&ended, Some(started.lease))).await {
-        Err(StoreError::AlreadyTerminal(known)) => is_whole(&known),
+        Err(StoreError::AlreadyTerminal(known)) => assert_eq!(*known, read),
         other => panic!("{other:?}"),
     }
     let place = place.reopened().await;
-    let store = &*place.store;
-    assert_eq!(store.turn(turn).await.unwrap().as_ref(), Some(&ended));
-    assert_eq!(store.turn_of_request(wanted.scope, wanted.request_id).await.unwrap().as_ref(), Some(&ended));
-    let all = TurnQuery { limit: 5, ..TurnQuery::default() };
-    assert_eq!(store.turns(all).await.unwrap().items, [Turn { asked: None, ..ended }]);
+    assert_eq!(place.store.turn(turn).await.unwrap(), Some(read));
 }
 
 #[tokio::test]

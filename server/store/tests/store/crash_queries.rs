@@ -11,7 +11,11 @@ use claude_comms_store::{
 };
 use uuid::Uuid;
 
-use crate::{process::tell, support::*};
+use crate::{
+    module_revisions::{info, revisions},
+    process::tell,
+    support::*,
+};
 
 const PAIR: RequestScope = RequestScope::Pair(17);
 
@@ -79,6 +83,7 @@ pub(crate) async fn check_queries(store: &dyn Store, queries: &Queries, doomed: 
             None => {
                 assert!(!acknowledged || doomed.contains(id), "query {id} is lost");
                 assert_eq!(turn, None);
+                assert_eq!(store.scene(digest(&scene_text(*id))).await.unwrap(), None);
             }
             Some(conversation) => {
                 let turn = turn.expect("a query is whole");
@@ -115,12 +120,19 @@ pub(crate) async fn check_modules(store: &dyn Store, modules: &Modules) {
     let current = store.modules().await.unwrap();
     assert_eq!(store.counts().await.unwrap().modules, current.len() as u64);
     for (name, (number, version)) in modules {
-        let revisions = store.module_revisions(name.clone()).await.unwrap();
-        let numbers: Vec<_> = revisions.iter().rev().map(|record| record.number).collect();
-        assert_eq!(numbers, (1..=revisions.len() as u64).collect::<Vec<_>>());
-        assert!(revisions.iter().all(|record| record.digest == digest(&record.descriptor)));
-        let acknowledged = revisions.iter().find(|record| record.number == *number);
+        let mut whole = Vec::new();
+        for listed in revisions(store, name).await {
+            let record =
+                store.module_revision(name.clone(), listed.version.clone(), Some(listed.revision)).await;
+            let record = record.unwrap().expect("it is listed");
+            assert_eq!(info(&record), listed);
+            whole.push(record);
+        }
+        let numbers: Vec<_> = whole.iter().rev().map(|record| record.number).collect();
+        assert_eq!(numbers, (1..=whole.len() as u64).collect::<Vec<_>>());
+        assert!(whole.iter().all(|record| record.digest == digest(&record.descriptor)));
+        let acknowledged = whole.iter().find(|record| record.number == *number);
         assert_eq!(&acknowledged.expect("it was acknowledged").version, version);
-        assert_eq!(current.iter().find(|record| record.name == *name), revisions.first());
+        assert_eq!(current.iter().find(|record| record.name == *name), whole.first());
     }
 }

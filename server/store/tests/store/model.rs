@@ -4,18 +4,19 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use claude_comms_model::TurnStateKind;
 use claude_comms_store::{
-    AcceptOutcome, AcceptTurn, ConversationQuery, FinishTurn, RedbStore, RegisterModule, RegisterOutcome,
-    Store, StoreError, TurnQuery,
+    ConversationQuery, FinishTurn, RedbStore, RegisterModule, RegisterOutcome, Store, StoreError, TurnQuery,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::{
+    model_scenes::{SCENES, accept_both, compare_scenes, query_both, upgrade_both},
     model_state::{Model, Op, Right, Said},
+    module_revisions::revisions,
     support::*,
 };
 
-fn said<T>(outcome: Result<T, StoreError>) -> Said {
+pub(crate) fn said<T>(outcome: Result<T, StoreError>) -> Said {
     match outcome {
         Ok(_) => Said::Done,
         Err(StoreError::Fenced { .. }) => Said::Fenced,
@@ -25,75 +26,6 @@ fn said<T>(outcome: Result<T, StoreError>) -> Said {
         Err(StoreError::NotFound { .. }) => Said::NotFound,
         Err(other) => panic!("{other:?}"),
     }
-}
-
-async fn accept_both(
-    model: &mut Model,
-    store: &dyn Store,
-    at: usize,
-    repeat: Option<usize>,
-    other_payload: bool,
-    start: bool,
-) -> (Said, Said) {
-    let conversation = model.conversations[at].clone();
-    let mut wanted = if start { running_request(conversation.id) } else { request(conversation.id) };
-    if let Some(repeat) = repeat.filter(|_| !model.turns.is_empty()) {
-        wanted.request_id = model.turns[repeat % model.turns.len()].request;
-    }
-    if other_payload {
-        wanted = AcceptTurn { payload_hash: "0".repeat(64), ..wanted };
-    }
-    let mut of_it = model.turns.iter().filter(|turn| turn.conversation == at);
-    let known = of_it.find(|turn| turn.request == wanted.request_id);
-    let expected = match known {
-        _ if conversation.gone => Said::NotFound,
-        Some(turn) if turn.other_payload != other_payload => Said::OtherPayload,
-        Some(_) => Said::Same,
-        None if start && model.runs(at) => Said::Conflict,
-        None => Said::Done,
-    };
-    let outcome = accept_said(store, &wanted).await;
-    if expected == Said::Done {
-        model.accepted(&wanted, at, other_payload);
-    }
-    (expected, outcome)
-}
-
-async fn accept_said(store: &dyn Store, wanted: &AcceptTurn) -> Said {
-    match store.accept_turn(wanted.clone()).await {
-        Ok(AcceptOutcome::Same(_)) => Said::Same,
-        Ok(AcceptOutcome::OtherPayload(_)) => Said::OtherPayload,
-        other => said(other),
-    }
-}
-
-/// A query: makes its conversation, unless its request is known in the pair.
-async fn query_both(
-    model: &mut Model,
-    store: &dyn Store,
-    repeat: Option<usize>,
-    other_payload: bool,
-    start: bool,
-) -> (Said, Said) {
-    let mut wanted = AcceptTurn { start: start.then(on_a_process), ..query(17, "shop", "billing") };
-    if let Some(repeat) = repeat.filter(|_| !model.turns.is_empty()) {
-        wanted.request_id = model.turns[repeat % model.turns.len()].request;
-    }
-    if other_payload {
-        wanted = AcceptTurn { payload_hash: "0".repeat(64), ..wanted };
-    }
-    let mut there =
-        model.turns.iter().filter(|turn| turn.queried && !model.conversations[turn.conversation].gone);
-    let expected = match there.find(|turn| turn.request == wanted.request_id) {
-        Some(turn) if turn.other_payload != other_payload => Said::OtherPayload,
-        Some(_) => Said::Same,
-        None => Said::Done,
-    };
-    if expected == Said::Done {
-        model.made(wanted.conversation_id, true);
-        model.accepted(&wanted, model.conversations.len() - 1, other_payload);
-    }
-    (expected, accept_said(store, &wanted).await)
 }
 
 async fn register_both(
@@ -127,8 +59,11 @@ async fn register_both(
 async fn step(model: &mut Model, store: &dyn Store, op: Op) -> (Said, Said) {
     let (conversations, turns) = (model.conversations.len(), model.turns.len());
     match op {
-        Op::Accept { conversation, repeat, other_payload, start } if conversations > 0 => {
-            accept_both(model, store, conversation % conversations, repeat, other_payload, start).await
+        Op::Accept { conversation, repeat, other_payload, start, stale } if conversations > 0 => {
+            accept_both(model, store, conversation % conversations, repeat, other_payload, start, stale).await
+        }
+        Op::Upgrade { conversation, scene, stale } if conversations > 0 => {
+            upgrade_both(model, store, conversation % conversations, scene, stale).await
         }
         Op::Start { turn } if turns > 0 => {
             let index = turn % turns;
@@ -214,8 +149,7 @@ async fn step(model: &mut Model, store: &dyn Store, op: Op) -> (Said, Said) {
         }
         Op::Delete { conversation } if conversations > 0 => {
             let at = conversation % conversations;
-            let open = model.queue.iter().any(|turn| model.turns[*turn].conversation == at);
-            let expected = match (model.conversations[at].gone, open) {
+            let expected = match (model.conversations[at].gone, model.is_open(at)) {
                 (true, _) => Said::False,
                 (false, true) => Said::Conflict,
                 (false, false) => Said::Done,
@@ -230,7 +164,7 @@ async fn step(model: &mut Model, store: &dyn Store, op: Op) -> (Said, Said) {
             (expected, outcome)
         }
         _ => {
-            model.made(conversation(store).await, false);
+            model.made(conversation(store).await, None);
             (Said::Done, Said::Done)
         }
     }
@@ -290,13 +224,12 @@ async fn compare_modules(model: &Model, store: &dyn Store) {
     let expected = model.conversations.iter().enumerate().filter(|(at, _)| there(*at)).map(|(_, of)| of.id);
     assert_eq!(found, expected.collect());
 
-    let mut revisions = store.module_revisions("billing".to_owned()).await.unwrap();
+    let mut revisions = revisions(store, "billing").await;
     revisions.reverse();
-    let found = revisions.iter().map(|of| (of.version.clone(), of.descriptor.clone(), of.revision));
-    let expected = model
-        .revisions
-        .iter()
-        .map(|(minor, content, revision)| (format!("1.{minor}.0"), format!("content {content}"), *revision));
+    let found = revisions.iter().map(|of| (of.version.clone(), of.digest.clone(), of.revision));
+    let expected = model.revisions.iter().map(|(minor, content, revision)| {
+        (format!("1.{minor}.0"), digest(&format!("content {content}")), *revision)
+    });
     assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     assert_eq!(revisions.iter().position(|of| of.current), model.head);
 }
@@ -315,11 +248,13 @@ async fn run(dir: &Path, ops: Vec<Op>) {
         }
         compare(&model, &*store).await;
         compare_modules(&model, &*store).await;
+        compare_scenes(&model, &*store).await;
     }
     drop(store);
     let store: RedbStore = open(dir);
     compare(&model, &store).await;
     compare_modules(&model, &store).await;
+    compare_scenes(&model, &store).await;
 }
 
 fn right() -> impl Strategy<Value = Right> {
@@ -331,13 +266,26 @@ fn right() -> impl Strategy<Value = Right> {
     ]
 }
 
+fn accepting() -> impl Strategy<Value = Op> {
+    let repeat = proptest::option::weighted(0.2, 0..1000_usize);
+    (0..1000_usize, repeat, any::<bool>(), any::<bool>(), proptest::bool::weighted(0.1)).prop_map(
+        |(conversation, repeat, other_payload, start, stale)| Op::Accept {
+            conversation,
+            repeat,
+            other_payload,
+            start,
+            stale,
+        },
+    )
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let pick = 0..1000_usize;
     prop_oneof![
         1 => Just(Op::Create),
-        6 => (pick.clone(), proptest::option::weighted(0.2, pick.clone()), any::<bool>(), any::<bool>()).prop_map(
-            |(conversation, repeat, other_payload, start)| Op::Accept { conversation, repeat, other_payload, start }
-        ),
+        6 => accepting(),
+        3 => (pick.clone(), 0..SCENES, proptest::bool::weighted(0.2))
+            .prop_map(|(conversation, scene, stale)| Op::Upgrade { conversation, scene, stale }),
         4 => pick.clone().prop_map(|turn| Op::Start { turn }),
         3 => (pick.clone(), 0..4_usize, right()).prop_map(|(turn, events, right)| Op::Append { turn, events, right }),
         3 => (pick.clone(), right()).prop_map(|(turn, right)| Op::Requeue { turn, right }),

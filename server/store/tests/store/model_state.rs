@@ -7,13 +7,14 @@ use claude_comms_store::{AcceptTurn, Lease};
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
     Create,
-    Accept { conversation: usize, repeat: Option<usize>, other_payload: bool, start: bool },
+    Accept { conversation: usize, repeat: Option<usize>, other_payload: bool, start: bool, stale: bool },
     Start { turn: usize },
     Append { turn: usize, events: usize, right: Right },
     Requeue { turn: usize, right: Right },
     Finish { turn: usize, right: Right, answer: bool },
     Query { repeat: Option<usize>, other_payload: bool, start: bool },
     Repair { turn: usize, right: Right },
+    Upgrade { conversation: usize, scene: usize, stale: bool },
     Delete { conversation: usize },
     Register { minor: usize, content: usize, force: bool },
     Unregister,
@@ -35,6 +36,8 @@ pub(crate) enum Said {
     Done,
     Same,
     OtherPayload,
+    SceneChanged,
+    Busy,
     False,
     Fenced,
     Conflict,
@@ -67,6 +70,9 @@ pub(crate) struct ModelConversation {
     pub(crate) gone: bool,
     /// Whether it is between modules.
     pub(crate) modules: bool,
+    /// The text of its scene, if it has one.
+    pub(crate) scene: Option<String>,
+    pub(crate) scene_revision: u32,
 }
 
 #[derive(Debug, Default)]
@@ -119,10 +125,24 @@ impl Model {
         }
     }
 
-    /// Makes a conversation.
-    pub(crate) fn made(&mut self, id: ConversationId, modules: bool) {
-        let new = ModelConversation { id, epoch: 0, owner: 0, turns: 0, events: 0, gone: false, modules };
-        self.conversations.push(new);
+    /// Makes a conversation; between modules if it has a scene.
+    pub(crate) fn made(&mut self, id: ConversationId, scene: Option<String>) {
+        self.conversations.push(ModelConversation {
+            id,
+            epoch: 0,
+            owner: 0,
+            turns: 0,
+            events: 0,
+            gone: false,
+            modules: scene.is_some(),
+            scene,
+            scene_revision: 0,
+        });
+    }
+
+    /// Whether a turn of the conversation has not ended.
+    pub(crate) fn is_open(&self, conversation: usize) -> bool {
+        self.queue.iter().any(|turn| self.turns[*turn].conversation == conversation)
     }
 
     /// Registers a version with its content.

@@ -198,8 +198,9 @@ async fn deleted_conversations_are_in_no_modules_list() {
         target_module: Some(module("a")),
         scene: scene_of("{}"),
         system_prompt: String::new(),
+        model: None,
     };
-    store.upgrade_conversation(upgrade).await.unwrap();
+    upgraded(store, upgrade).await;
     assert!(store.delete_conversation(id).await.unwrap());
     // The same ids without modules are in no list either.
     store.create_conversation(NewConversation { id, ..new_conversation() }).await.unwrap();

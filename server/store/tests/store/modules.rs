@@ -3,36 +3,17 @@
 use claude_comms_model::ModuleRecord;
 use claude_comms_store::{RegisterModule, RegisterOutcome, Store, StoreError};
 
-use crate::support::*;
-
-/// A version of the module `billing`, with its content.
-fn version(version: &str, content: &str) -> RegisterModule {
-    let descriptor = format!("{{\"version\":\"{version}\",\"content\":\"{content}\"}}");
-    RegisterModule {
-        name: "billing".to_owned(),
-        version: version.to_owned(),
-        digest: digest(&descriptor),
-        descriptor,
-        path: "modules/billing".to_owned(),
-        force: false,
-        must_exist: false,
-        expected_digest: None,
-    }
-}
-
-async fn stored(store: &dyn Store, module: RegisterModule) -> ModuleRecord {
-    match store.register_module(module).await.unwrap() {
-        RegisterOutcome::Stored(record) => *record,
-        other => panic!("not stored: {other:?}"),
-    }
-}
+use crate::{
+    module_revisions::{info, revisions, stored, version},
+    support::*,
+};
 
 /// The current one and all: version, revision, number.
 async fn state(store: &dyn Store) -> (Vec<u64>, Vec<(String, u32, u64)>) {
     let current = store.modules().await.unwrap();
-    let all = store.module_revisions("billing".to_owned()).await.unwrap();
+    let all = revisions(store, "billing").await;
     let marked: Vec<_> = all.iter().filter(|record| record.current).cloned().collect();
-    assert_eq!(marked, current);
+    assert_eq!(marked, current.iter().map(info).collect::<Vec<_>>());
     assert_eq!(store.counts().await.unwrap().modules, current.len() as u64);
     (
         current.into_iter().map(|record| record.number).collect(),
@@ -51,14 +32,15 @@ async fn a_registered_module_is_there_whole_after_reopening() {
     assert_eq!((&record.name, &record.version, &record.path), (&new.name, &new.version, &new.path));
     assert_eq!(record.create_time, record.update_time);
     for _ in 0..2 {
-        let (current, all) = (place.store.modules(), place.store.module_revisions(new.name.clone()));
-        assert_eq!(
-            (current.await.unwrap(), all.await.unwrap()),
-            (vec![record.clone()], vec![record.clone()])
-        );
+        assert_eq!(place.store.modules().await.unwrap(), std::slice::from_ref(&record));
+        assert_eq!(revisions(&*place.store, &new.name).await, [info(&record)]);
+        let found = place.store.module_revision(new.name.clone(), "1.2.3".to_owned(), Some(1)).await;
+        assert_eq!(found.unwrap().as_ref(), Some(&record));
         // No prefix and no neighbour of the name has it.
         for other in ["b\u{fc}r", "b\u{fc}ro2", ""] {
-            assert_eq!(place.store.module_revisions(other.to_owned()).await.unwrap(), []);
+            assert_eq!(revisions(&*place.store, other).await, []);
+            let found = place.store.module_revision(other.to_owned(), "1.2.3".to_owned(), None).await;
+            assert_eq!(found.unwrap(), None);
         }
         place = place.reopened().await;
     }
@@ -75,7 +57,9 @@ async fn the_same_content_again_changes_nothing_but_the_path() {
     let expected = ModuleRecord { path: "elsewhere".to_owned(), ..first };
     assert_eq!(moved, RegisterOutcome::Unchanged(Box::new(expected.clone())));
     let place = place.reopened().await;
-    assert_eq!(place.store.module_revisions("billing".to_owned()).await.unwrap(), [expected]);
+    let found = place.store.module_revision("billing".to_owned(), "1.0.0".to_owned(), None).await.unwrap();
+    assert_eq!(found, Some(expected));
+    assert_eq!(state(&*place.store).await.1.len(), 1);
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ async fn a_prompt_is_whole_in_every_answer_whatever_its_size() {
 }
 
 #[tokio::test]
-async fn of_a_deleted_conversation_no_row_is_left_but_its_scene() {
+async fn of_a_deleted_conversation_no_row_is_left() {
     let place = place();
     let store = &*place.store;
     let wanted = AcceptTurn { prompt: "p".repeat(5000), start: Some(on_a_process()), ..query(17, "a", "b") };
@@ -138,7 +138,7 @@ async fn of_a_deleted_conversation_no_row_is_left_but_its_scene() {
     let store = open(place.dir.path());
     assert!(store.delete_conversation(wanted.conversation_id).await.unwrap());
     store.close().await;
-    assert_eq!(rows(place.dir.path()), [("scenes".to_owned(), 1)]);
+    assert_eq!(rows(place.dir.path()), []);
 }
 
 /// Three rows of 1250 bytes fit a page of 4096 with their keys, and some bytes are left for larger numbers.

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use claude_comms_model::{
-    Asked, ConversationId, EventKind, Failure, FailureReason, InstanceId, ModuleRef, RequestId, Transition,
-    Turn, TurnId, Usage,
+    Asked, Conversation, ConversationId, EventKind, Failure, FailureReason, InstanceId, ModuleRef, RequestId,
+    Transition, Turn, TurnId, Usage,
 };
 use claude_comms_store::{
     AcceptOutcome, AcceptTurn, Accepted, FinishTurn, Finished, Lease, NewConversation, Options, RedbStore,
-    RequestScope, Scene, StartTurn, Store,
+    RequestScope, Scene, StartTurn, Store, UpgradeConversation, UpgradeOutcome,
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -68,6 +68,7 @@ pub(crate) fn request(conversation_id: ConversationId) -> AcceptTurn {
         new_conversation: None,
         request_id: RequestId(Uuid::new_v4()),
         scope: RequestScope::Conversation(conversation_id),
+        seen_scene_revision: 0,
         payload_hash: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824".to_owned(),
         prompt: "what is the answer?".to_owned(),
         asked: None,
@@ -102,6 +103,14 @@ pub(crate) fn module(name: &str) -> ModuleRef {
         version: "1.0.0".to_owned(),
         revision: 1,
         origin: "registered".to_owned(),
+    }
+}
+
+/// Upgrades a conversation, and nothing else will do.
+pub(crate) async fn upgraded(store: &dyn Store, upgrade: UpgradeConversation) -> Conversation {
+    match store.upgrade_conversation(upgrade).await.unwrap() {
+        UpgradeOutcome::Upgraded(conversation) => *conversation,
+        UpgradeOutcome::Busy => panic!("a turn of it has not ended"),
     }
 }
 
