@@ -25,7 +25,7 @@ pub enum ComposeError {
     /// What is never left out is larger than the budget. The caller can raise it or say less.
     #[error(
         "the {place} needs {needed} tokens of what is never left out, {available} of the token budget of {token_budget} \
-         are there for it"
+         are there for it; a budget of {sufficient} would suffice"
     )]
     Budget {
         /// Which text does not fit: `system prompt` or `message`.
