@@ -1,6 +1,8 @@
 //! The answer of a simulated CLI that no scenario directs: plainly marked, the
-//! same for the same conversation, and such that one sees what it remembers.
-//! It makes text and knows nothing of lines.
+//! same for the same conversation, and such that one sees what it remembers;
+//! with made-up data if data is demanded. It makes text and knows nothing of lines.
+
+use crate::data;
 
 /// Characters of a prompt that are repeated.
 const SHOWN_CHARS: usize = 160;
@@ -29,9 +31,13 @@ pub(crate) fn answer(question: &Question<'_>) -> String {
     };
     let asked = quoted(asked);
     let turn = earlier.len() + 1;
+    let block = match data::demanded(question.prompts) {
+        Some(schema) => format!("\n\n```json\n{:#}\n```", data::instance(&schema)),
+        None => String::new(),
+    };
     format!(
         "[simulated] You asked: {asked}\n{identity}This is turn {turn} of our conversation.{memory}\n\
-         No model has read this."
+         No model has read this.{block}"
     )
 }
 

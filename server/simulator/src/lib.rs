@@ -7,6 +7,7 @@
 //! [`run`] is the hidden subcommand `__simulate`. The rest is a `session`
 //! with an injected inbox and output, so that tests can run it in-process.
 
+mod data;
 mod default_answer;
 mod effects;
 mod flags;

@@ -69,6 +69,25 @@ fn the_default_answer_is_marked_and_remembers_over_resume() {
 }
 
 #[test]
+fn the_default_answer_ends_with_data_if_data_is_demanded() {
+    let question = "<question>\nhow many?\n</question>\n\n<output_format>\nThis answer must give data.\n\
+        {\"properties\":{\"n\":{\"minimum\":3,\"type\":\"integer\"}},\"required\":[\"n\"],\"type\":\"object\"}\n\
+        In the block: no comments.\n</output_format>\n";
+    let repair = "The data of your last answer cannot be used:\n\n- x\n\nSend it again.\n\n<schema>\n{\n  \
+        \"const\": \"\\u003cb\\u003e\"\n}\n</schema>\n";
+    let machine = Machine::new("");
+    let ran = machine.run(
+        &["--session-id", SESSION],
+        &[user(uuid(1), question), user(uuid(2), repair), user(uuid(3), "thank you")],
+    );
+    let text = |n| ran.end(uuid(n)).1;
+    assert!(text(1).starts_with("[simulated] You asked: "), "{}", text(1));
+    assert!(text(1).ends_with("\nNo model has read this.\n\n```json\n{\n  \"n\": 3\n}\n```"), "{}", text(1));
+    assert!(text(2).ends_with("\nNo model has read this.\n\n```json\n\"<b>\"\n```"), "{}", text(2));
+    assert!(text(3).ends_with("\nNo model has read this."), "{}", text(3));
+}
+
+#[test]
 fn costs_are_cumulative_and_usage_is_the_turns_own() {
     let machine = Machine::new("turns: [{ steps: [{ text: four }] }]");
     let ran = machine.run(&[], &[user(uuid(1), "1234"), user(uuid(2), "")]);
