@@ -111,14 +111,14 @@ pub struct DataType {
 pub struct Relationship {
     /// The other module's name.
     pub module: String,
-    /// What the other one is to this one.
+    /// How this module stands to the other one.
     pub kind: RelationshipKind,
     /// The relationship in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
 
-/// What another module is to this one.
+/// How a module stands to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RelationshipKind {

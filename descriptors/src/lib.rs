@@ -10,6 +10,8 @@ mod node;
 mod problem;
 mod reading;
 pub mod registry;
+mod schema_words;
+mod stack;
 mod standard;
 pub mod template;
 mod words;
@@ -23,5 +25,6 @@ pub use descriptor::{
 };
 pub use format::{SCHEMA_ID, json_schema, json_schema_text};
 pub use problem::Problem;
+pub use schema_words::{NoKeyword, no_keywords};
 pub use standard::{standard, standard_text};
 pub use write::{canonical_json, digest, to_json, to_yaml};

@@ -1,10 +1,6 @@
 //! The way from a text to a descriptor, in the order of the checks. The rules themselves are its neighbours'.
 
-use std::{
-    panic::resume_unwind,
-    path::{Path, PathBuf},
-    thread,
-};
+use std::path::{Path, PathBuf};
 
 use crate::{
     check::{duplicates, findings::Findings, limits, names, schemas, shape, templates, texts, turns},
@@ -12,12 +8,10 @@ use crate::{
     node::{At, Content, Node},
     problem::Problem,
     reading,
+    stack::with_large_stack,
     words::quoted,
     write::canonical_json,
 };
-
-/// Virtual; what is not used costs nothing.
-const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// A descriptor without problems.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,17 +38,9 @@ pub enum TemplateFiles<'a> {
 /// # Errors
 /// Everything that is wrong with it, in the order of the text; a text that cannot be read has one problem.
 pub fn parse(text: &str, files: TemplateFiles<'_>) -> Result<Parsed, Vec<Problem>> {
-    // The YAML and JSON Schema crates recurse with frames of up to 50 KiB a level in debug builds. 64 levels of that
-    // overflow a thread of 2 MiB, as runtimes and tests have, and that would end the process.
-    thread::scope(|scope| {
-        let read = || read_and_check(text, files);
-        let thread = thread::Builder::new().name("descriptor".to_owned()).stack_size(STACK_BYTES);
-        match thread.spawn_scoped(scope, read) {
-            Ok(running) => running.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            Err(error) => {
-                Err(vec![Problem::of_text(format!("no thread to read it with ({error}); try again"))])
-            }
-        }
+    let read = with_large_stack(|| read_and_check(text, files));
+    read.unwrap_or_else(|error| {
+        Err(vec![Problem::of_text(format!("no thread to read it with ({error}); try again"))])
     })
 }
 

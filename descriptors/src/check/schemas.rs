@@ -4,6 +4,7 @@ use crate::{
     check::findings::Findings,
     data_schema::DataSchema,
     node::{At, Content},
+    schema_words::no_keywords,
 };
 
 pub(super) fn check(root: &At<'_>, findings: &mut Findings) {
@@ -30,8 +31,14 @@ fn schema(at: Option<At<'_>>, findings: &mut Findings) -> Option<DataSchema> {
         findings.problem(&at, "not a JSON Schema; write a mapping such as {type: object}");
         return None;
     }
-    match DataSchema::compile(&at.node.to_value()) {
-        Ok(schema) => Some(schema),
+    let value = at.node.to_value();
+    match DataSchema::compile(&value) {
+        Ok(schema) => {
+            for word in no_keywords(&value) {
+                findings.warning(&at.follow(&word.pointer), word.message);
+            }
+            Some(schema)
+        }
         Err(wrong) => {
             for finding in wrong {
                 findings.problem(&at.follow(&finding.pointer), finding.message);

@@ -76,7 +76,9 @@ fn remedy(key: &str) -> Option<&'static str> {
         "version" => "write one such as \"1.0.0\"",
         "description" => "say in one to five sentences what it is and does",
         "module" => "write the other module's name",
-        "kind" => "write what the other module is to this one: consumes, produces, depends_on or peer",
+        "kind" => {
+            "write how this module stands to the other one: consumes (takes what it makes), produces (makes what it takes), depends_on or peer"
+        }
         _ => return None,
     })
 }

@@ -18,6 +18,7 @@ use crate::{
     node::At,
     problem::Problem,
     reading,
+    stack::with_large_stack,
     words::{is_name, quoted},
 };
 
@@ -107,6 +108,12 @@ impl Scanner {
 
     /// Reads what changed since the last scan. Blocks on the file system.
     pub fn scan(&mut self) -> Scan {
+        // One thread for all files. Where the system gives none, each file says so itself.
+        let scanned = with_large_stack(|| self.scan_here());
+        scanned.unwrap_or_else(|_| self.scan_here())
+    }
+
+    fn scan_here(&mut self) -> Scan {
         let found = walk(&self.dirs);
         let mut before = std::mem::take(&mut self.files);
         let mut scan = Scan { broken: found.broken, ..Scan::default() };

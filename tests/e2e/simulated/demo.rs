@@ -92,9 +92,15 @@ async fn the_demo_fits_80_columns_and_says_the_same_with_colours() {
 #[tokio::test]
 async fn a_claude_that_gives_no_data_does_not_end_the_demo() {
     let world = World::new();
-    // A Claude that knows no script: the simulated one without a scenario, in the place of the real one.
-    let claude = world.root().join("claude");
-    let script = format!("#!/bin/sh\nexec '{}' __simulate \"$@\"\n", tools::server_binary().display());
+    // A Claude that only talks, in the place of the real one.
+    let (claude, scenario) = (world.root().join("claude"), world.root().join("talk.yaml"));
+    let talk = "turns:\n  - when: {turn: 3}\n    steps: [{text: This is turn 3.}]\n  - steps: [{text: No data from me.}]\n";
+    fs::write(&scenario, talk).unwrap();
+    let script = format!(
+        "#!/bin/sh\nexec '{}' __simulate --scenario '{}' \"$@\"\n",
+        tools::server_binary().display(),
+        scenario.display()
+    );
     fs::write(&claude, script).unwrap();
     fs::set_permissions(&claude, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let before = entries(&world);
@@ -102,7 +108,7 @@ async fn a_claude_that_gives_no_data_does_not_end_the_demo() {
         demo(&world, &["--backend", "claude", "--claude-binary", claude.to_str().unwrap()]).await.expect(0);
     assert!(ran.stdout.contains("the real Claude"), "{}", ran.stdout);
     assert_eq!(ran.stdout.matches("\nINVALID_OUTPUT: ").count(), 2, "it goes on:\n{}", ran.stdout);
-    assert!(ran.stdout.contains("This is turn 3 of our conversation"), "and remembers:\n{}", ran.stdout);
+    assert!(ran.stdout.contains("This is turn 3."), "and remembers:\n{}", ran.stdout);
     world.processes().await_gone().await;
     assert_eq!(entries(&world), before, "no file is left");
 }

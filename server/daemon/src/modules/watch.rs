@@ -126,9 +126,10 @@ impl Modules {
             self.sceneries().clear();
             tracing::info!(
                 modules,
-                added = ?changes.added,
-                changed = ?changes.changed,
-                removed = ?changes.removed,
+                added = few(&changes.added),
+                changed = few(&changes.changed),
+                removed = few(&changes.removed),
+                templates_changed = !same_templates,
                 "module and template directories read"
             );
         }
@@ -138,6 +139,9 @@ impl Modules {
         );
         let known: HashSet<(&PathBuf, &str)> =
             before.iter().map(|file| (&file.path, file.problems.as_str())).collect();
+        for file in before.iter().filter(|file| broken.iter().all(|now| now.path != file.path)) {
+            tracing::info!(file = %file.path.display(), "file can be used again, or is gone");
+        }
         for file in broken.iter().filter(|file| !known.contains(&(&file.path, file.problems.as_str()))) {
             tracing::warn!(
                 file = %file.path.display(),
@@ -146,6 +150,15 @@ impl Modules {
                 "file cannot be used"
             );
         }
+    }
+}
+
+/// The first names, and how many more there are: a line of a log is for reading.
+fn few(names: &[String]) -> String {
+    const NAMES: usize = 5;
+    match names.len().checked_sub(NAMES) {
+        None | Some(0) => names.join(" "),
+        Some(more) => format!("{} and {more} more", names[..NAMES].join(" ")),
     }
 }
 
