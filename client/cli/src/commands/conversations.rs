@@ -105,6 +105,7 @@ pub(super) async fn continue_with(
     question: Question,
 ) -> Result<Exit, Failure> {
     let input::Shaped { output_schema, template, parameters } = input::shaped(question.shape)?;
+    input::warn_of_schema(context.ui, &output_schema);
     let stream::Sent { request_id, timeout } = stream::sent(&question.sending)?;
     let conversation_id = ids::conversation(context, text).await?;
     let prompt = question.text.unwrap_or_default();

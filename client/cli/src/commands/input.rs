@@ -8,7 +8,7 @@ use prost_types::Struct;
 use crate::{
     args::{Command, Parameter, Shape},
     exit::{Exit, Failure},
-    output::printable,
+    output::{Ui, printable},
 };
 
 /// What is read at once at most: more than any server takes, less than would hurt this machine.
@@ -81,6 +81,14 @@ pub(super) fn shaped(shape: Shape) -> Result<Shaped, Failure> {
         template: shape.template.unwrap_or_default(),
         parameters: parameters(shape.parameters)?,
     })
+}
+
+/// Says which words of a schema check nothing. That is no error: schemas may hold words of others.
+pub(super) fn warn_of_schema(ui: &Ui, schema: &str) {
+    let Ok(schema) = serde_json::from_str(schema) else { return };
+    for word in claude_comms_descriptors::no_keywords(&schema) {
+        ui.note(&format!("warning: the schema's {}: {}", printable(&word.pointer), printable(&word.message)));
+    }
 }
 
 /// The text of a schema that is JSON; whether it is a good schema is the server's to say.

@@ -18,6 +18,7 @@ use crate::{
 pub(super) async fn query(context: &mut Context<'_>, query: QueryModule) -> Result<Exit, Failure> {
     let QueryModule { target, between, question } = query;
     let input::Shaped { output_schema, template, parameters } = input::shaped(question.shape)?;
+    input::warn_of_schema(context.ui, &output_schema);
     if question.data && output_schema.is_empty() && between.capability.is_none() {
         return Err(Failure::new(
             Exit::Usage,
@@ -73,6 +74,7 @@ pub(super) async fn query(context: &mut Context<'_>, query: QueryModule) -> Resu
 pub(super) async fn preview(context: &mut Context<'_>, preview: PreviewContext) -> Result<Exit, Failure> {
     let PreviewContext { target, text, between, shape, budget } = preview;
     let input::Shaped { output_schema, template, parameters } = input::shaped(shape)?;
+    input::warn_of_schema(context.ui, &output_schema);
     let request = v1::PreviewContextRequest {
         conversation_id: conversation(context, between.conversation).await?,
         source: between.from.unwrap_or_default(),

@@ -102,6 +102,10 @@ pub(super) async fn follow_as(
                 });
                 if let Some(turn) = shown? {
                     let exit = if interrupted { Exit::Interrupted } else { judge(context.ui, &turn)? };
+                    if show == Show::Data && exit == Exit::Failed {
+                        let look = command(&format!("show-turn --id {}", short_id(&turn.id)));
+                        context.ui.note(&format!("what it said: {look}"));
+                    }
                     return Ok(Ended { exit, turn });
                 }
             }
