@@ -76,11 +76,16 @@ fn the_default_answer_ends_with_data_if_data_is_demanded() {
     let repair = "The data of your last answer cannot be used:\n\n- x\n\nSend it again.\n\n<schema>\n{\n  \
         \"const\": \"\\u003cb\\u003e\"\n}\n</schema>\n";
     let machine = Machine::new("");
-    let ran = machine.run(
-        &["--session-id", SESSION],
-        &[user(uuid(1), question), user(uuid(2), repair), user(uuid(3), "thank you")],
-    );
-    let text = |n| ran.end(uuid(n)).1;
+    // One message a process: those that wait together would become one turn.
+    let resume = format!("--resume={SESSION}");
+    let first = machine.run(&["--session-id", SESSION], &[user(uuid(1), question)]);
+    let second = machine.run(&[&resume], &[user(uuid(2), repair)]);
+    let third = machine.run(&[&resume], &[user(uuid(3), "thank you")]);
+    let text = |n| match n {
+        1 => first.end(uuid(1)).1,
+        2 => second.end(uuid(2)).1,
+        _ => third.end(uuid(3)).1,
+    };
     assert!(text(1).starts_with("[simulated] You asked: "), "{}", text(1));
     assert!(text(1).ends_with("\nNo model has read this.\n\n```json\n{\n  \"n\": 3\n}\n```"), "{}", text(1));
     assert!(text(2).ends_with("\nNo model has read this.\n\n```json\n\"<b>\"\n```"), "{}", text(2));
