@@ -5,7 +5,10 @@ use std::{
     fs::Metadata,
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,7 +17,7 @@ use claude_comms_descriptors::{
     registry::{Entry, Origin},
 };
 use claude_comms_model::Timestamp;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::ModifyKind};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -192,6 +195,8 @@ struct Watching {
     dirs: Vec<PathBuf>,
     /// What was watched under each path: another directory of that path needs a watch of its own.
     watched: HashMap<PathBuf, (u64, u64)>,
+    /// Set when a directory was removed or renamed.
+    lost: Arc<AtomicBool>,
     told: bool,
 }
 
@@ -200,9 +205,17 @@ impl Watching {
         let absolute = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
         let dirs: Vec<PathBuf> = modules.into_iter().chain(templates).map(absolute).collect();
         let (sender, ours) = (changed.clone(), dirs.clone());
+        let lost = Arc::new(AtomicBool::new(false));
+        let mark = Arc::clone(&lost);
         let tell = move |event: notify::Result<notify::Event>| {
             // Their parents are watched too, so that a directory that is replaced is seen; what else happens there is not ours.
             let matters = event.as_ref().map_or(true, |event| {
+                // Its watch goes with a directory that is removed or renamed; the one that takes its place may have its number.
+                let gone =
+                    matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+                if gone && event.paths.iter().any(|path| ours.contains(path)) {
+                    mark.store(true, Ordering::Release);
+                }
                 let below = |path: &PathBuf| ours.iter().any(|dir| path.starts_with(dir));
                 !event.kind.is_access() && (event.need_rescan() || event.paths.iter().any(below))
             });
@@ -214,12 +227,17 @@ impl Watching {
         let watcher = notify::recommended_watcher(tell)
             .inspect_err(|error| tracing::warn!(%error, "directories are not watched, only looked at"))
             .ok();
-        Self { watcher, _changed: changed, dirs, watched: HashMap::new(), told: false }
+        Self { watcher, _changed: changed, dirs, watched: HashMap::new(), lost, told: false }
     }
 
     /// Watches what is there now. Blocking: it walks the directories.
     fn take_up(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
+        if self.lost.swap(false, Ordering::AcqRel) {
+            for (dir, _) in self.watched.drain() {
+                let _ = watcher.unwatch(&dir);
+            }
+        }
         for dir in &self.dirs {
             let now =
                 std::fs::metadata(dir).ok().filter(Metadata::is_dir).map(|found| (found.dev(), found.ino()));

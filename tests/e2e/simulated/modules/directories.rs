@@ -4,14 +4,18 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use claude_comms_proto::v1::{BrokenFile, GetServerInfoRequest, ModuleOrigin};
-use claude_comms_tests::{Client, PATIENCE, TestServer, eventually};
+use claude_comms_tests::{Client, TestServer, eventually};
 use serde_json::json;
 
 use super::support::{module, modules, query, question, with_role};
 use crate::simulated::support::completed;
+
+/// Shorter than the time after which the server looks by itself: what is seen within it, the system has told.
+pub(super) const TOLD: Duration = Duration::from_secs(20);
 
 /// A server that watches the folder `modules` of its world, which is empty so far.
 pub(super) async fn watching() -> (TestServer, PathBuf) {
@@ -38,14 +42,14 @@ async fn of_directories(client: &Client) -> Vec<String> {
 }
 
 async fn eventually_known(client: &Client, names: &[&str]) {
-    eventually(PATIENCE, &format!("the directories' modules are {names:?}"), async || {
+    eventually(TOLD, &format!("the directories' modules are {names:?}"), async || {
         (of_directories(client).await == names).then_some(())
     })
     .await;
 }
 
 async fn eventually_described(client: &Client, name: &str, role: &str) {
-    eventually(PATIENCE, &format!("{name} is {role}"), async || {
+    eventually(TOLD, &format!("{name} is {role}"), async || {
         module(client, name).await.ok().filter(|module| module.descriptor_json.contains(role))
     })
     .await;
@@ -130,7 +134,7 @@ async fn what_happens_to_files_happens_to_modules() {
     write(&dir.join("later/deeper/two.json"), "two", "changed in a new folder");
     eventually_described(&client, "two", "changed in a new folder").await;
     fs::rename(dir.join("later"), dir.join("moved")).unwrap();
-    eventually(PATIENCE, "the module has moved", async || {
+    eventually(TOLD, "the module has moved", async || {
         module(&client, "two").await.ok().filter(|module| module.path.contains("moved"))
     })
     .await;
@@ -156,25 +160,21 @@ async fn a_file_that_breaks_keeps_its_last_good_version_until_it_is_mended_or_go
             .enumerate()
     {
         fs::write(&file, text).unwrap();
-        let told =
-            eventually(PATIENCE, "the broken file is told", async || broken(&client).await.pop()).await;
+        let told = eventually(TOLD, "the broken file is told", async || broken(&client).await.pop()).await;
         assert!(told.kept && told.path == file.to_str().unwrap() && !told.problems.is_empty(), "{told:?}");
         assert!(module(&client, "one").await.unwrap().descriptor_json.contains("good"));
         completed(query(&client, question("", "one", "x")).await.turn());
         assert!(server.log().contains("file cannot be used"), "{}", server.log());
         write(&file, "one", &format!("mended {number} good"));
         eventually_described(&client, "one", &format!("mended {number}")).await;
-        eventually(PATIENCE, "nothing is broken", async || broken(&client).await.is_empty().then_some(()))
-            .await;
+        eventually(TOLD, "nothing is broken", async || broken(&client).await.is_empty().then_some(())).await;
     }
     fs::write(&file, "{").unwrap();
-    eventually(PATIENCE, "it is told", async || broken(&client).await.pop()).await;
+    eventually(TOLD, "it is told", async || broken(&client).await.pop()).await;
     fs::remove_file(&file).unwrap();
     eventually_known(&client, &[]).await;
-    eventually(PATIENCE, "what is gone is not broken", async || {
-        broken(&client).await.is_empty().then_some(())
-    })
-    .await;
+    eventually(TOLD, "what is gone is not broken", async || broken(&client).await.is_empty().then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -200,4 +200,20 @@ async fn of_two_directories_the_first_one_counts_and_a_missing_one_is_told() {
     eventually_described(&client, "one", "second").await;
     let ran = server.cli(&["status"]).await.expect(0);
     assert!(ran.stdout.contains("missing"), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_replaced_is_followed_on() {
+    let (server, dir) = watching().await;
+    let client = server.client().await;
+    write(&dir.join("one.json"), "one", "one");
+    eventually_known(&client, &["one"]).await;
+    for name in ["two", "three"] {
+        fs::remove_dir_all(&dir).unwrap();
+        fs::create_dir(&dir).unwrap();
+        write(&dir.join("first.json"), name, name);
+        eventually_known(&client, &[name]).await;
+        write(&dir.join("first.json"), name, "changed");
+        eventually_described(&client, name, "changed").await;
+    }
 }

@@ -1,6 +1,8 @@
 //! Clients that register one module at the same time.
 
-use claude_comms_tests::TestServer;
+use std::time::Duration;
+
+use claude_comms_tests::{PATIENCE, TestServer, eventually};
 use serde_json::Value;
 
 use super::support::{module, register, revision, try_register, with_role};
@@ -55,5 +57,24 @@ async fn of_a_higher_and_a_lower_version_at_once_the_higher_one_counts() {
                 assert_eq!(claude_comms_tests::client::reason(&status), "MODULE_VERSION_LOWER", "{status:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_parts_neither_store_nor_registry() {
+    let server = TestServer::simulated().start().await;
+    let client = server.client().await;
+    register(&client, &with_role("left", "0.9.0", "first")).await;
+    for round in 0..ROUNDS {
+        let descriptor = with_role("left", &format!("1.0.{round}"), "next");
+        let patience = Duration::from_millis(u64::try_from(round).unwrap() % 7);
+        // Whether it was taken in by then is for the server to know; it must know it in one way.
+        let _ = tokio::time::timeout(patience, try_register(&client, &descriptor)).await;
+        eventually(PATIENCE, "the registry serves what the store has", async || {
+            let served = module(&client, "left").await.ok()?;
+            let current = served.revisions.iter().find(|revision| revision.current)?;
+            (current.digest == served.digest).then_some(())
+        })
+        .await;
     }
 }
