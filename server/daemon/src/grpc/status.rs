@@ -9,7 +9,7 @@ use crate::{
     backend::chain,
     dispatcher::Refused,
     live::Detached,
-    modules::{Modules, RegisterError},
+    modules::{Modules, RegisterError, did_you_mean},
     query::QueryError,
 };
 
@@ -101,10 +101,7 @@ impl From<QueryError> for ApiError {
 impl ApiError {
     /// There is no module of that name, but perhaps near ones.
     pub(crate) fn no_module(modules: &Modules, name: &str) -> Self {
-        let near = modules.registry().near(name, 3);
-        let hint =
-            if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) };
-        Self::NoModule { name: name.to_owned(), hint }
+        Self::NoModule { name: name.to_owned(), hint: did_you_mean(&modules.registry(), name) }
     }
 }
 

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::register::RegisterError;
 pub(crate) use self::{
-    register::Registering,
+    register::{Registering, did_you_mean},
     scenery::{Scenery, SceneryError},
 };
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use claude_comms_context::templates::Templates;
 use claude_comms_descriptors::{
     TemplateFiles,
-    registry::{Entry, Origin},
+    registry::{Entry, Origin, Registry},
 };
 use claude_comms_model::ModuleRecord;
 use claude_comms_store::{RegisterModule, RegisterOutcome, StoreError};
@@ -138,7 +138,7 @@ impl Modules {
                 format!("; it comes from {}: change that file", entry.path)
             }
             Some(_) => String::new(),
-            None => did_you_mean(&registry.near(name, 3)),
+            None => did_you_mean(&registry, name),
         };
         RegisterError::NotRegistered(name.to_owned(), hint)
     }
@@ -197,7 +197,8 @@ fn gone() -> RegisterError {
     RegisterError::Store(StoreError::Unavailable("the server is shutting down".to_owned()))
 }
 
-/// Near matches in words; empty without any.
-pub(super) fn did_you_mean(near: &[String]) -> String {
+/// The modules of names near a name, in words; empty without any.
+pub(crate) fn did_you_mean(registry: &Registry, name: &str) -> String {
+    let near = registry.near(name, 3);
     if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) }
 }

@@ -201,7 +201,7 @@ impl Modules {
 pub(super) fn known<'a>(registry: &'a Registry, name: &str) -> Result<&'a Arc<Entry>, SceneryError> {
     registry.get(name).ok_or_else(|| SceneryError::UnknownModule {
         name: name.to_owned(),
-        hint: did_you_mean(&registry.near(name, 3)),
+        hint: did_you_mean(registry, name),
     })
 }
 
