@@ -42,10 +42,35 @@ pub enum ApiError {
     },
     /// The module has no such version.
     NoModuleVersion(String, String),
-    /// The module was not registered.
-    NotRegistered(RegisterError),
-    /// The question cannot be asked.
-    Query(QueryError),
+    /// The registered module has a higher version.
+    VersionLower {
+        /// The module.
+        name: String,
+        /// Its registered version.
+        version: String,
+        /// What to do about it.
+        problem: String,
+    },
+    /// The registered module is not the one that was expected.
+    ModuleChanged {
+        /// The module.
+        name: String,
+        /// The digest of the registered one.
+        digest: String,
+        /// What to do about it.
+        problem: String,
+    },
+    /// No such module is registered.
+    ModuleNotRegistered {
+        /// The name.
+        name: String,
+        /// What is there instead.
+        problem: String,
+    },
+    /// A module or a template cannot be used as it is.
+    ContextUnusable(String),
+    /// The context cannot be made small enough.
+    BudgetTooSmall(String),
     /// The conversation is not one with modules.
     NoContext(ConversationId),
     /// A turn of the conversation has not ended.
@@ -75,12 +100,17 @@ impl From<Refused> for ApiError {
 
 impl From<RegisterError> for ApiError {
     fn from(error: RegisterError) -> Self {
+        let problem = error.to_string();
         match error {
             RegisterError::Fields(fields) => Self::BadFields(fields),
+            RegisterError::Lower { current, .. } => {
+                Self::VersionLower { name: current.name, version: current.version, problem }
+            }
+            RegisterError::Changed(current) => {
+                Self::ModuleChanged { name: current.name, digest: current.digest, problem }
+            }
+            RegisterError::NotRegistered(name, _) => Self::ModuleNotRegistered { name, problem },
             RegisterError::Store(error) => Self::Store(error),
-            error @ (RegisterError::Lower { .. }
-            | RegisterError::Changed(_)
-            | RegisterError::NotRegistered(..)) => Self::NotRegistered(error),
         }
     }
 }
@@ -93,7 +123,8 @@ impl From<QueryError> for ApiError {
             QueryError::NoConversation(id) => Self::NoConversation(id),
             QueryError::Changed => Self::Refused(Refused::ContextChanged),
             QueryError::Store(error) => Self::Store(error),
-            error @ (QueryError::Unusable(_) | QueryError::Budget(_)) => Self::Query(error),
+            QueryError::Unusable(problem) => Self::ContextUnusable(problem),
+            QueryError::Budget(problem) => Self::BudgetTooSmall(problem),
         }
     }
 }
@@ -143,8 +174,24 @@ impl From<ApiError> for Status {
                 ),
                 &[("id", name), ("version", version)],
             ),
-            ApiError::NotRegistered(error) => of_registering(&error),
-            ApiError::Query(error) => of_query(&error),
+            ApiError::VersionLower { name, version, problem } => status(
+                Code::FailedPrecondition,
+                "MODULE_VERSION_LOWER",
+                problem,
+                &[("name", name), ("version", version)],
+            ),
+            ApiError::ModuleChanged { name, digest, problem } => {
+                status(Code::Aborted, "MODULE_CHANGED", problem, &[("name", name), ("digest", digest)])
+            }
+            ApiError::ModuleNotRegistered { name, problem } => {
+                status(Code::NotFound, "MODULE_NOT_REGISTERED", problem, &[("id", name)])
+            }
+            ApiError::ContextUnusable(problem) => {
+                status(Code::FailedPrecondition, "CONTEXT_UNUSABLE", problem, &[])
+            }
+            ApiError::BudgetTooSmall(problem) => {
+                status(Code::InvalidArgument, "TOKEN_BUDGET_TOO_SMALL", problem, &[])
+            }
             ApiError::NoContext(id) => status(
                 Code::FailedPrecondition,
                 "CONVERSATION_WITHOUT_MODULES",
@@ -234,44 +281,6 @@ fn of_refused(refused: Refused) -> Status {
         Refused::SpawnFailed(_) => status(Code::FailedPrecondition, "SPAWN_FAILED", text, &[]),
         Refused::Store(error) => of_store(&error),
         Refused::Gone => status(Code::Unavailable, "DRAINING", text, &[]),
-    }
-}
-
-fn of_registering(error: &RegisterError) -> Status {
-    let text = error.to_string();
-    match error {
-        RegisterError::Lower { current, .. } => status(
-            Code::FailedPrecondition,
-            "MODULE_VERSION_LOWER",
-            text,
-            &[("name", current.name.clone()), ("version", current.version.clone())],
-        ),
-        RegisterError::Changed(current) => status(
-            Code::Aborted,
-            "MODULE_CHANGED",
-            text,
-            &[("name", current.name.clone()), ("digest", current.digest.clone())],
-        ),
-        RegisterError::NotRegistered(name, _) => {
-            status(Code::NotFound, "MODULE_NOT_REGISTERED", text, &[("id", name.clone())])
-        }
-        RegisterError::Fields(fields) => bad_fields(fields.clone()),
-        RegisterError::Store(error) => of_store(error),
-    }
-}
-
-fn of_query(error: &QueryError) -> Status {
-    let text = error.to_string();
-    match error {
-        QueryError::Unusable(_) => status(Code::FailedPrecondition, "CONTEXT_UNUSABLE", text, &[]),
-        QueryError::Changed => status(Code::Aborted, "CONTEXT_CHANGED", text, &[]),
-        QueryError::Budget(_) => status(Code::InvalidArgument, "TOKEN_BUDGET_TOO_SMALL", text, &[]),
-        QueryError::Fields(fields) => bad_fields(fields.clone()),
-        QueryError::UnknownModule { name, .. } => {
-            status(Code::NotFound, "MODULE_NOT_FOUND", text, &[("id", name.clone())])
-        }
-        QueryError::NoConversation(id) => absent("CONVERSATION_NOT_FOUND", "conversation", &id.to_string()),
-        QueryError::Store(error) => of_store(error),
     }
 }
 

@@ -2,12 +2,94 @@
 
 use std::time::Duration;
 
-use claude_comms_model::InstanceId;
+use claude_comms_model::{InstanceId, ModuleRecord, RequestId, ServerId, Timestamp, Turn, TurnState};
 use tonic::Code;
 use uuid::Uuid;
 
 use super::*;
 use crate::backend::{NotReady, NotReadyReason};
+
+/// Makes `variant`, which knows every error there is, and `VARIANTS`, the list of them: what is added there does not
+/// compile until it is named here, and what is named here fails until it is among the cases.
+macro_rules! variants {
+    ($($pattern:pat),* $(,)?) => {
+        const VARIANTS: &[&str] = &[$(stringify!($pattern)),*];
+
+        fn variant(error: &ApiError) -> &'static str {
+            match error {
+                $($pattern => stringify!($pattern),)*
+            }
+        }
+    };
+}
+
+variants! {
+    ApiError::BadFields(_),
+    ApiError::NoConversation(_),
+    ApiError::NoTurn(_),
+    ApiError::TurnEnded(..),
+    ApiError::NoModule { .. },
+    ApiError::NoModuleVersion(..),
+    ApiError::VersionLower { .. },
+    ApiError::ModuleChanged { .. },
+    ApiError::ModuleNotRegistered { .. },
+    ApiError::ContextUnusable(_),
+    ApiError::BudgetTooSmall(_),
+    ApiError::NoContext(_),
+    ApiError::ConversationBusy(_),
+    ApiError::Refused(Refused::Draining),
+    ApiError::Refused(Refused::QueueFull { .. }),
+    ApiError::Refused(Refused::AllInstancesPinned(_)),
+    ApiError::Refused(Refused::NotReady(_)),
+    ApiError::Refused(Refused::NameTaken(_)),
+    ApiError::Refused(Refused::NoSuchInstance(_)),
+    ApiError::Refused(Refused::InstanceStopped(_)),
+    ApiError::Refused(Refused::ConversationServed(..)),
+    ApiError::Refused(Refused::ConversationStarting(_)),
+    ApiError::Refused(Refused::OtherConversation(_)),
+    ApiError::Refused(Refused::ContextChanged),
+    ApiError::Refused(Refused::RequestIdReused(_)),
+    ApiError::Refused(Refused::SpawnFailed(_)),
+    ApiError::Refused(Refused::Store(_)),
+    ApiError::Refused(Refused::Gone),
+    ApiError::Store(StoreError::NotFound { .. }),
+    ApiError::Store(StoreError::Fenced { .. }),
+    ApiError::Store(StoreError::Conflict(_)),
+    ApiError::Store(StoreError::AlreadyTerminal(_)),
+    ApiError::Store(StoreError::Illegal(_)),
+    ApiError::Store(StoreError::BadToken),
+    ApiError::Store(StoreError::Unknown(_)),
+    ApiError::Store(StoreError::Unavailable(_)),
+    ApiError::Store(StoreError::Corrupt(_)),
+    ApiError::Detached(_),
+    ApiError::TooLarge { .. },
+    ApiError::Unauthenticated(_),
+    ApiError::OtherUser,
+}
+
+fn module() -> Box<ModuleRecord> {
+    Box::new(ModuleRecord {
+        name: "billing".into(),
+        version: "2.0.0".into(),
+        revision: 1,
+        number: 1,
+        descriptor: "{}".into(),
+        digest: "abc".into(),
+        path: String::new(),
+        create_time: Timestamp(0),
+        update_time: Timestamp(0),
+        current: true,
+    })
+}
+
+fn turn_record() -> Box<Turn> {
+    let nil = Uuid::nil();
+    let row = serde_json::json!({
+        "c": ConversationId(nil), "r": RequestId(nil), "o": ServerId(nil), "s": TurnState::Queued,
+        "h": "", "v": 1, "t": 1, "f": 1, "l": 1, "0": 0,
+    });
+    Box::new(serde_json::from_value(row).expect("a turn's row"))
+}
 
 fn cases() -> Vec<(ApiError, Code, &'static str)> {
     let conversation = ConversationId(Uuid::nil());
@@ -24,6 +106,42 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
         (ApiError::NoConversation(conversation), Code::NotFound, "CONVERSATION_NOT_FOUND"),
         (ApiError::NoTurn(turn), Code::NotFound, "TURN_NOT_FOUND"),
         (ApiError::TurnEnded(turn, "FAILED"), Code::FailedPrecondition, "TURN_ALREADY_ENDED"),
+        (ApiError::NoModule { name: "a".into(), hint: String::new() }, Code::NotFound, "MODULE_NOT_FOUND"),
+        (ApiError::NoModuleVersion("a".into(), "1.0.0".into()), Code::NotFound, "MODULE_VERSION_NOT_FOUND"),
+        (
+            RegisterError::Fields(vec![("descriptor".into(), "bad".into())]).into(),
+            Code::InvalidArgument,
+            "INVALID_ARGUMENT",
+        ),
+        (
+            RegisterError::Lower { current: module(), given: "1.0.0".into() }.into(),
+            Code::FailedPrecondition,
+            "MODULE_VERSION_LOWER",
+        ),
+        (RegisterError::Changed(module()).into(), Code::Aborted, "MODULE_CHANGED"),
+        (
+            RegisterError::NotRegistered("a".into(), String::new()).into(),
+            Code::NotFound,
+            "MODULE_NOT_REGISTERED",
+        ),
+        (RegisterError::Store(StoreError::Corrupt("x".into())).into(), Code::DataLoss, "STORE_CORRUPT"),
+        (
+            QueryError::Fields(vec![("prompt".into(), "bad".into())]).into(),
+            Code::InvalidArgument,
+            "INVALID_ARGUMENT",
+        ),
+        (
+            QueryError::UnknownModule { name: "a".into(), hint: String::new() }.into(),
+            Code::NotFound,
+            "MODULE_NOT_FOUND",
+        ),
+        (QueryError::NoConversation(conversation).into(), Code::NotFound, "CONVERSATION_NOT_FOUND"),
+        (QueryError::Unusable("x".into()).into(), Code::FailedPrecondition, "CONTEXT_UNUSABLE"),
+        (QueryError::Budget("x".into()).into(), Code::InvalidArgument, "TOKEN_BUDGET_TOO_SMALL"),
+        (QueryError::Changed.into(), Code::Aborted, "CONTEXT_CHANGED"),
+        (QueryError::Store(StoreError::Corrupt("x".into())).into(), Code::DataLoss, "STORE_CORRUPT"),
+        (ApiError::NoContext(conversation), Code::FailedPrecondition, "CONVERSATION_WITHOUT_MODULES"),
+        (ApiError::ConversationBusy(conversation), Code::FailedPrecondition, "CONVERSATION_BUSY"),
         (Refused::Draining.into(), Code::Unavailable, "DRAINING"),
         (Refused::Gone.into(), Code::Unavailable, "DRAINING"),
         (
@@ -65,9 +183,11 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
         (Refused::Store(StoreError::BadToken).into(), Code::InvalidArgument, "INVALID_ARGUMENT"),
         (absent("conversation").into(), Code::NotFound, "CONVERSATION_NOT_FOUND"),
         (absent("turn").into(), Code::NotFound, "TURN_NOT_FOUND"),
+        (absent("module").into(), Code::NotFound, "MODULE_NOT_FOUND"),
         (absent("thing").into(), Code::NotFound, "NOT_FOUND"),
         (StoreError::Fenced { epoch: 1, attempt: 1 }.into(), Code::Aborted, "FENCED"),
         (StoreError::Conflict("x".into()).into(), Code::FailedPrecondition, "CONFLICT"),
+        (StoreError::AlreadyTerminal(turn_record()).into(), Code::FailedPrecondition, "TURN_ALREADY_ENDED"),
         (StoreError::Illegal(illegal).into(), Code::Internal, "INTERNAL"),
         (StoreError::BadToken.into(), Code::InvalidArgument, "INVALID_ARGUMENT"),
         (StoreError::Unknown(io()).into(), Code::Unavailable, "STORE_OUTCOME_UNKNOWN"),
@@ -93,6 +213,30 @@ fn every_error_has_its_code_and_reason() {
         );
         assert!(!status.message().is_empty(), "{shown}");
     }
+}
+
+#[test]
+fn every_error_is_among_the_cases() {
+    let cases: Vec<_> = cases().iter().map(|(error, ..)| variant(error)).collect();
+    let missing: Vec<_> = VARIANTS.iter().filter(|variant| !cases.contains(variant)).collect();
+    assert!(missing.is_empty(), "no case has {missing:?}");
+}
+
+#[test]
+fn an_error_of_a_module_says_which_one_and_why() {
+    let lower = RegisterError::Lower { current: module(), given: "1.0.0".into() };
+    let status = Status::from(ApiError::from(lower));
+    let info = status.get_details_error_info().expect("ErrorInfo");
+    assert_eq!((info.metadata["name"].as_str(), info.metadata["version"].as_str()), ("billing", "2.0.0"));
+    assert_eq!(
+        status.message(),
+        "module billing is registered as version 2.0.0, which is higher than 1.0.0; raise the version, or force it"
+    );
+
+    let absent = RegisterError::NotRegistered("biling".into(), "; did you mean billing?".into());
+    let status = Status::from(ApiError::from(absent));
+    assert_eq!(status.message(), "module biling is not registered; did you mean billing?");
+    assert_eq!(status.get_details_error_info().expect("ErrorInfo").metadata["id"], "biling");
 }
 
 #[test]
