@@ -27,4 +27,5 @@ pub use format::{SCHEMA_ID, json_schema, json_schema_text};
 pub use problem::Problem;
 pub use schema_words::{NoKeyword, no_keywords};
 pub use standard::{standard, standard_text};
+pub use words::is_name;
 pub use write::{canonical_json, digest, to_json, to_yaml};

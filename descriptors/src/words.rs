@@ -8,8 +8,8 @@ use serde_json::Value;
 /// The longest name, in bytes.
 pub(crate) const NAME_BYTES: usize = 63;
 
-/// Whether it is `^[a-z][a-z0-9_-]{0,62}$`.
-pub(crate) fn is_name(text: &str) -> bool {
+/// Whether it is `^[a-z][a-z0-9_-]{0,62}$`, as modules, capabilities, templates and instances are named.
+pub fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     text.len() <= NAME_BYTES
         && bytes.next().is_some_and(|first| first.is_ascii_lowercase())

@@ -1,6 +1,7 @@
 //! From what users type after `--id` to the whole ID: a name, a unique prefix or suffix, or the ID itself.
 
 use claude_comms_client::v1;
+use claude_comms_descriptors::is_name;
 use uuid::Uuid;
 
 use crate::{
@@ -96,12 +97,6 @@ fn whole(text: &str) -> Option<String> {
 
 fn is_part(text: &str) -> bool {
     text.len() <= 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
-}
-
-fn is_name(text: &str) -> bool {
-    text.len() <= 63
-        && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 }
 
 fn one(kind: &str, text: &str, mut matches: Vec<Match>) -> Result<String, Failure> {

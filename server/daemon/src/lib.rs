@@ -13,7 +13,6 @@ pub mod listen;
 pub mod live;
 mod memory;
 pub mod modules;
-mod name;
 mod pool;
 pub mod query;
 mod recovery;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use claude_comms_descriptors::is_name;
 use claude_comms_descriptors::template::{PromptRule, TemplateFile, syntax};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
@@ -135,13 +136,6 @@ fn read(records: &[TemplateRecord], problems: &mut Vec<TemplateProblemIn>) -> BT
         }
     }
     read
-}
-
-fn is_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|byte| byte.is_ascii_lowercase())
-        && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-'))
-        && name.len() <= 63
 }
 
 fn check_references(

@@ -1,5 +1,6 @@
 //! `InstanceService`.
 
+use claude_comms_descriptors::is_name;
 use claude_comms_model::{Conversation, ConversationId, IdMatch, InstanceId, InstanceState, Timestamp};
 use claude_comms_proto::v1::{self, instance_service_server::InstanceService};
 use tonic::{Request, Response, Status};
@@ -16,7 +17,6 @@ use super::{
 };
 use crate::{
     dispatcher::{InstanceView, NewInstance},
-    name::is_name,
     query::Query,
 };
 

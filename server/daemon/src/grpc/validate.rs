@@ -3,12 +3,12 @@
 use std::{collections::HashMap, str::FromStr, time::Duration};
 
 use claude_comms_context::{Overrides, Scene};
+use claude_comms_descriptors::is_name;
 use claude_comms_model::{IdMatch, RequestId, Timestamp};
 use claude_comms_proto::v1::ContextOverrides;
 use serde_json::{Map, Value};
 
 use super::status::ApiError;
-use crate::name::is_name;
 
 /// Most items of a page, whatever was asked for: each has some 16 KiB at most, and a message must fit every client.
 const MOST_IN_PAGE: usize = 200;

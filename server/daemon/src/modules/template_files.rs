@@ -133,7 +133,7 @@ fn files(dir: &Path) -> std::io::Result<Vec<Found>> {
 }
 
 fn read(dir: &Path, path: &Path, name: &str) -> Result<String, String> {
-    if !crate::name::is_name(name) {
+    if !claude_comms_descriptors::is_name(name) {
         return Err(format!(
             "the file's name begins with {name:?}, which is not a template's name; use lower-case letters, digits, _ and -"
         ));
