@@ -41,8 +41,12 @@ pub(super) fn module(registry: &Registry, entry: &Entry, detail: Detail) -> v1::
     let descriptor = &entry.descriptor;
     let whole = detail == Detail::Whole;
     let mut truncated_fields = Vec::new();
-    let capabilities = parts(&descriptor.capabilities, "capabilities", whole, &mut truncated_fields);
-    let data_types = parts(&descriptor.data_types, "data_types", whole, &mut truncated_fields);
+    let (mut capabilities, mut data_types) = (&descriptor.capabilities[..], &descriptor.data_types[..]);
+    if !whole {
+        let cut_fields = &mut truncated_fields;
+        capabilities = first(capabilities, "capabilities", |capability| &capability.description, cut_fields);
+        data_types = first(data_types, "data_types", |data_type| &data_type.description, cut_fields);
+    }
     let (description, was_cut) =
         cut(&descriptor.description, if whole { usize::MAX } else { LIST_TEXT_BYTES });
     if was_cut {
@@ -106,12 +110,18 @@ fn covered(registry: &Registry, entry: &Entry) -> Vec<String> {
     told.collect()
 }
 
-fn parts<'a, T>(all: &'a [T], field: &str, whole: bool, truncated: &mut Vec<String>) -> &'a [T] {
-    if whole || all.len() <= LIST_PARTS {
-        return all;
+/// The first ones, as many as a list shows. The field counts as cut if some are missing, or if a text of theirs is cut.
+fn first<'a, T>(
+    all: &'a [T],
+    field: &str,
+    text: impl Fn(&T) -> &str,
+    truncated: &mut Vec<String>,
+) -> &'a [T] {
+    let shown = &all[..all.len().min(LIST_PARTS)];
+    if shown.len() < all.len() || shown.iter().any(|part| text(part).len() > LIST_PART_BYTES) {
+        truncated.push(field.to_owned());
     }
-    truncated.push(field.to_owned());
-    &all[..LIST_PARTS]
+    shown
 }
 
 fn capability(capability: &claude_comms_descriptors::Capability, whole: bool) -> v1::Capability {
@@ -142,9 +152,12 @@ fn relationships(
     truncated: &mut Vec<String>,
 ) -> Vec<v1::ModuleRelationship> {
     let mut all = registry.relationships(&descriptor.name);
-    if all.len() > RELATIONSHIPS {
+    let shown = all.len().min(RELATIONSHIPS);
+    let too_long = |text: &String| text.len() > RELATIONSHIP_BYTES;
+    let is_cut = |one: &Resolved| too_long(&one.descriptions.this) || too_long(&one.descriptions.other);
+    if shown < all.len() || all.iter().any(is_cut) {
         truncated.push("relationships".to_owned());
-        all.truncate(RELATIONSHIPS);
+        all.truncate(shown);
     }
     all.into_iter().map(relationship).collect()
 }
@@ -230,3 +243,6 @@ pub(super) fn fits(conversation: &Conversation, source: &str, target: &str) -> R
     }
     if problems.is_empty() { Ok(()) } else { Err(ApiError::BadFields(problems)) }
 }
+
+#[cfg(test)]
+mod tests;
