@@ -1,16 +1,13 @@
 //! Files that change while many ask: no question fails for it, and each sees one version whole.
 
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     fs,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex},
 };
 
-use claude_comms_tests::within;
+use claude_comms_tests::{Client, PATIENCE, eventually, within};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -47,11 +44,7 @@ async fn fifty_questions_while_a_descriptor_changes_each_see_one_whole_version()
     let client = server.client().await;
     let file = dir.join("changing.json");
     fs::write(&file, numbered(0)).unwrap();
-    claude_comms_tests::eventually(claude_comms_tests::PATIENCE, "the module", async || {
-        module(&client, "changing").await.ok()
-    })
-    .await;
-    let asked = Arc::new(AtomicBool::new(false));
+    known(&client, 0).await;
     let versions = Arc::new(Mutex::new(BTreeSet::new()));
     let mut askers = JoinSet::new();
     for asker in 0..ASKERS {
@@ -69,37 +62,54 @@ async fn fifty_questions_while_a_descriptor_changes_each_see_one_whole_version()
             }
         });
     }
-    let writing = {
-        let asked = Arc::clone(&asked);
-        tokio::task::spawn_blocking(move || {
-            let mut number = 0;
-            while !asked.load(Ordering::Relaxed) {
-                number += 1;
-                // Some in place, some renamed over, some broken; now and then it is quiet for longer than the server waits.
-                match number % 4 {
-                    0 => fs::write(&file, "{ broken").unwrap(),
-                    1 | 3 => fs::write(&file, numbered(number)).unwrap(),
-                    _ => {
-                        let other = file.with_extension("new");
-                        fs::write(&other, numbered(number)).unwrap();
-                        fs::rename(other, &file).unwrap();
-                    }
-                }
-                std::thread::sleep(Duration::from_millis(if number % 3 == 0 { 150 } else { 7 }));
-            }
-            fs::write(&file, numbered(1_000_000)).unwrap();
-        })
+    let all_asked = Cell::new(false);
+    let asking = async {
+        while let Some(asker) = within("an asker", askers.join_next()).await {
+            asker.unwrap();
+        }
+        all_asked.set(true);
     };
-    while let Some(asker) = within("an asker", askers.join_next()).await {
-        asker.unwrap();
-    }
-    asked.store(true, Ordering::Relaxed);
-    writing.await.unwrap();
-    claude_comms_tests::eventually(claude_comms_tests::PATIENCE, "the last version", async || {
-        let now = module(&client, "changing").await.ok()?;
-        (now.descriptor_json.contains("number-1000000-") && broken(&client).await.is_empty()).then_some(())
+    let writing = async {
+        let mut number = 0;
+        while !all_asked.get() {
+            number += 1;
+            // Some in place, some renamed over, some broken.
+            let is_broken = number % 4 == 0;
+            match number % 4 {
+                0 => fs::write(&file, "{ broken").unwrap(),
+                1 | 3 => fs::write(&file, numbered(number)).unwrap(),
+                _ => {
+                    let other = file.with_extension("new");
+                    fs::write(&other, numbered(number)).unwrap();
+                    fs::rename(other, &file).unwrap();
+                }
+            }
+            // Some follow each other at once, others when the server knows of the one before.
+            match number % 3 {
+                0 if is_broken => known_broken(&client).await,
+                0 => known(&client, number).await,
+                _ => {}
+            }
+        }
+        fs::write(&file, numbered(1_000_000)).unwrap();
+    };
+    tokio::join!(asking, writing);
+    known(&client, 1_000_000).await;
+}
+
+/// Awaits that the server has that version.
+async fn known(client: &Client, number: usize) {
+    let word = format!("number-{number}-");
+    eventually(PATIENCE, &word, async || {
+        let now = module(client, "changing").await.ok()?;
+        (now.descriptor_json.contains(&word) && broken(client).await.is_empty()).then_some(())
     })
     .await;
+}
+
+/// Awaits that the server has found the file broken.
+async fn known_broken(client: &Client) {
+    eventually(PATIENCE, "the broken file", async || (!broken(client).await.is_empty()).then_some(())).await;
 }
 
 /// The version that a message and a system prompt are of; both of one.

@@ -5,15 +5,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use claude_comms_proto::v1::{ListConversationsRequest, QueryModuleRequest, TurnState, turn_event::Event};
-use claude_comms_tests::{Client, client::reason, eventually, within};
+use claude_comms_tests::{Client, client::reason, within};
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use uuid::Uuid;
 
 use super::support::{
@@ -32,23 +31,70 @@ struct Told {
     turns: BTreeMap<String, BTreeSet<(String, String)>>,
 }
 
+/// How far the clients have come.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// Registrations and questions that came to their end.
+    done: usize,
+    /// Those, and whatever was sent or heard on the way.
+    steps: usize,
+}
+
+/// What the clients share.
+#[derive(Clone)]
+struct Work {
+    end: Arc<AtomicBool>,
+    /// Whether the server is there.
+    up: watch::Sender<bool>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Work {
+    fn step(&self) {
+        self.progress.send_modify(|progress| progress.steps += 1);
+    }
+
+    fn done(&self) {
+        self.progress.send_modify(|progress| progress.done += 1);
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.end.load(Ordering::Relaxed)
+    }
+
+    /// Awaits that the server is there, as it is again soon after a kill.
+    async fn up(&self) {
+        within("the server", self.up.subscribe().wait_for(|up| *up)).await.unwrap();
+    }
+
+    /// Awaits that some more is done, and then so many steps, so that each kill meets another moment of the work.
+    async fn moment(&self, steps: usize) {
+        let mut progress = self.progress.subscribe();
+        let before = progress.borrow().done;
+        let on = within("work goes on", progress.wait_for(|now| now.done >= before + 3)).await;
+        let before = on.unwrap().steps;
+        within("the next steps", progress.wait_for(|now| now.steps >= before + steps)).await.unwrap();
+    }
+}
+
 /// Registers new modules, new versions and new contents until the end.
-async fn register_on(client: Client, registrar: usize, end: Arc<AtomicBool>, done: Arc<AtomicUsize>) -> Told {
+async fn register_on(client: Client, registrar: usize, work: Work) -> Told {
     let mut told = Told::default();
     let mut number = 0;
-    while !end.load(Ordering::Relaxed) {
+    while work.goes_on() {
         let name = format!("r{registrar}-{}", number / 4);
         let version = format!("1.{}.0", number % 4 / 2);
         let described = with_role(&name, &version, &format!("role {number}"));
+        work.step();
         match try_register(&client, &described).await {
             Ok(module) => {
                 told.registered.insert((module.name, module.version, module.revision), module.digest);
                 number += 1;
-                done.fetch_add(1, Ordering::Relaxed);
+                work.done();
             }
             Err(status) => {
                 assert_ne!(reason(&status), "MODULE_VERSION_LOWER", "{status:?}");
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                work.up().await;
             }
         }
     }
@@ -56,10 +102,10 @@ async fn register_on(client: Client, registrar: usize, end: Arc<AtomicBool>, don
 }
 
 /// Asks new questions until the end, each until its turn has ended; every other one demands data.
-async fn ask_on(client: Client, asker: usize, end: Arc<AtomicBool>, done: Arc<AtomicUsize>) -> Told {
+async fn ask_on(client: Client, asker: usize, work: Work) -> Told {
     let mut told = Told::default();
     let mut number = 0;
-    while !end.load(Ordering::Relaxed) {
+    while work.goes_on() {
         let asked = QueryModuleRequest {
             request_id: Uuid::new_v4().to_string(),
             capability: if number % 2 == 0 { String::new() } else { "count_things".into() },
@@ -67,17 +113,19 @@ async fn ask_on(client: Client, asker: usize, end: Arc<AtomicBool>, done: Arc<At
         };
         let ids = told.turns.entry(asked.request_id.clone()).or_default();
         loop {
+            work.step();
             if let Ok(turn) = try_submit_query(&client, asked.clone()).await {
                 ids.insert((turn.id.clone(), turn.conversation_id.clone()));
+                work.step();
                 let request = claude_comms_proto::v1::WaitTurnRequest { id: turn.id };
                 if client.conversations.clone().wait_turn(request).await.is_ok() {
                     break;
                 }
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            work.up().await;
         }
         number += 1;
-        done.fetch_add(1, Ordering::Relaxed);
+        work.done();
     }
     told
 }
@@ -94,29 +142,23 @@ async fn what_was_acknowledged_outlives_every_kill_and_every_turn_ends_once() {
         playing_turns(&scenario.to_string()).configuration("pool:\n  max_instances: 4\n").start().await;
     let client = server.client().await;
     register(&client, &counter()).await;
-    let end = Arc::new(AtomicBool::new(false));
-    let done = Arc::new(AtomicUsize::new(0));
+    let work = Work { end: Arc::default(), up: watch::Sender::new(true), progress: watch::Sender::default() };
     let mut clients = JoinSet::new();
     for registrar in 0..REGISTRARS {
-        clients.spawn(register_on(client.clone(), registrar, Arc::clone(&end), Arc::clone(&done)));
+        clients.spawn(register_on(client.clone(), registrar, work.clone()));
     }
     for asker in 0..ASKERS {
-        clients.spawn(ask_on(client.clone(), asker, Arc::clone(&end), Arc::clone(&done)));
+        clients.spawn(ask_on(client.clone(), asker, work.clone()));
     }
-    let moment = |round: usize| Duration::from_micros(u64::try_from((round * 7919) % 97).unwrap() * 1500);
     for round in 0..ROUNDS {
-        let before = done.load(Ordering::Relaxed);
-        eventually(Duration::from_secs(60), "work goes on", async || {
-            (done.load(Ordering::Relaxed) >= before + 3).then_some(())
-        })
-        .await;
-        // Some moment of the work, another one each round.
-        tokio::time::sleep(moment(round)).await;
+        work.moment(round * 7919 % 23).await;
+        work.up.send_replace(false);
         server.kill9().await;
         server.processes().await_gone().await;
         server.restart().await;
+        work.up.send_replace(true);
     }
-    end.store(true, Ordering::Relaxed);
+    work.end.store(true, Ordering::Relaxed);
     let mut told = Told::default();
     while let Some(one) = within("a client", clients.join_next()).await {
         let one = one.unwrap();
