@@ -38,6 +38,15 @@ pub struct Report {
     pub token_budget: u32,
 }
 
+impl Report {
+    /// Of a text that was composed before: its sections and tokens. What was left out of it, and for which budget, no
+    /// text tells: these are empty.
+    pub fn of_text(text: &str, place: Place) -> Self {
+        let (sections, tokens) = measure(text, place);
+        Self { sections, tokens, ..Self::default() }
+    }
+}
+
 /// One section of a composed text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SectionReport {

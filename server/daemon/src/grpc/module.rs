@@ -1,6 +1,6 @@
 //! `ModuleService`.
 
-use claude_comms_context::{Focus, Place as SectionPlace, Report};
+use claude_comms_context::{Place as SectionPlace, Report};
 use claude_comms_descriptors::registry::{self, Origin};
 use claude_comms_proto::v1::{self, module_service_server::ModuleService};
 use prost::Message as _;
@@ -305,11 +305,10 @@ impl ModuleService for ModuleHandlers {
         let system_prompt = take("system_prompt", &prepared.conversation.system_prompt);
         let message = prepared.message.as_ref();
         let text = take("message", message.map_or(query.prompt.as_str(), |message| &message.text));
-        // Of a conversation that is there, the system prompt's sections are those that it was made with.
-        let context = match prepared.context {
-            Some(context) => context,
-            None => self.0.context_report(&prepared.conversation, &query).await?,
-        };
+        // A conversation that is there has its system prompt, and no word on what was left out of it.
+        let context = prepared
+            .context
+            .unwrap_or_else(|| Report::of_text(&prepared.conversation.system_prompt, SectionPlace::System));
         let reports: Vec<&Report> = std::iter::once(&context).chain(message.map(|m| &m.report)).collect();
         let sections = reports.iter().flat_map(|report| &report.sections).map(|section| v1::ContextSection {
             name: section.name.clone(),
@@ -365,23 +364,5 @@ impl ModuleService for ModuleHandlers {
             Submitted::Ended(turn) => *turn,
         };
         Ok(Response::new(convert::turn(&turn, Shown::Alone)))
-    }
-}
-
-impl Context {
-    /// What the system prompt of a conversation holds, made again from its scene.
-    async fn context_report(
-        &self,
-        conversation: &claude_comms_model::Conversation,
-        query: &Query,
-    ) -> Result<Report, ApiError> {
-        if conversation.scene.is_empty() {
-            return Ok(Report::default());
-        }
-        let composer =
-            self.modules.composer(&conversation.scene).await.map_err(crate::query::QueryError::from)?;
-        let prompt = self.first_prompt(conversation.id).await?.unwrap_or_else(|| query.prompt.clone());
-        let made = composer.system_prompt(Focus { prompt: &prompt, capability: None });
-        Ok(made.map_err(crate::query::QueryError::from)?.report)
     }
 }

@@ -1,7 +1,8 @@
 //! What Claude is told: shown before it is asked, changed by overrides, kept within its tokens.
 
 use claude_comms_proto::v1::{
-    ContextOverrides, ContextPreview, CreateConversationRequest, PreviewContextRequest, QueryModuleRequest,
+    ContextOverrides, ContextPreview, ContextSection, CreateConversationRequest, PreviewContextRequest,
+    QueryModuleRequest, SectionPlace,
 };
 use claude_comms_tests::{Client, TestServer};
 use serde_json::json;
@@ -30,15 +31,23 @@ async fn try_preview(client: &Client, asked: &QueryModuleRequest) -> Result<Cont
 /// The preview of a question and what was really sent for it are the same, to the byte.
 async fn told_as_shown(client: &Client, asked: QueryModuleRequest) -> ContextPreview {
     let shown = try_preview(client, &asked).await.expect("a preview");
-    let heard = query(client, asked).await;
+    let heard = query(client, asked.clone()).await;
     completed(heard.turn());
     let made = conversation(client, &heard.turn().conversation_id).await;
+    let next = QueryModuleRequest { conversation_id: made.id.clone(), context_overrides: None, ..asked };
+    let next = try_preview(client, &next).await.expect("a preview of the next question");
+    assert_eq!(of_system_prompt(&next), of_system_prompt(&shown), "it stays what it is");
     assert_eq!((&shown.message, &shown.template), (&heard.turn().message, &heard.turn().template));
     assert_eq!(shown.system_prompt, made.system_prompt);
     assert_eq!((&shown.source_version, &shown.target_version), (&made.source_version, &made.target_version));
     assert!(shown.truncated_fields.is_empty() && shown.estimated_tokens > 0, "{shown:?}");
     assert!(shown.estimated_tokens <= shown.token_budget, "{shown:?}");
     shown
+}
+
+fn of_system_prompt(preview: &ContextPreview) -> (&str, Vec<&ContextSection>) {
+    let sections = preview.sections.iter();
+    (&preview.system_prompt, sections.filter(|one| one.place() == SectionPlace::SystemPrompt).collect())
 }
 
 #[tokio::test]
