@@ -25,7 +25,7 @@ pub(crate) fn run(serve: Serve, ui: &Ui) -> Result<Exit, Failure> {
         module_dirs: serve.module_dirs,
         template_dirs: serve.template_dirs,
     };
-    let config = config::load(overrides, std::env::vars_os()).map_err(|error| bad_config(&error))?;
+    let config = config::load(&overrides, std::env::vars_os()).map_err(|error| bad_config(&error))?.config;
     log(log_format, ui);
     let runtime = runtime()?;
     let exit = runtime.block_on(async {

@@ -2,7 +2,9 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use claude_comms_server::config::{AuthMode, BackendKind, Config, ConfigError, Listen, Overrides, load};
+use claude_comms_server::config::{
+    self, AuthMode, BackendKind, Config, ConfigError, ConfigFile, Listen, Loaded, Overrides, load,
+};
 
 fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
@@ -14,7 +16,11 @@ fn from_file(text: &str, pairs: &[(&str, &str)], overrides: Overrides) -> Result
     std::fs::write(&file, text).expect("the file is written");
     let mut pairs = pairs.to_vec();
     pairs.push(("HOME", "/users/nobody"));
-    load(Overrides { config_file: Some(file), ..overrides }, environment(&pairs).into_iter())
+    read(&Overrides { config_file: Some(file), ..overrides }, &pairs).map(|loaded| loaded.config)
+}
+
+fn read(overrides: &Overrides, pairs: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    load(overrides, environment(pairs).into_iter())
 }
 
 fn problems(text: &str, pairs: &[(&str, &str)]) -> String {
@@ -23,19 +29,14 @@ fn problems(text: &str, pairs: &[(&str, &str)]) -> String {
 
 #[test]
 fn without_any_setting_the_places_of_the_user_are_used() {
-    let config = load(Overrides::default(), environment(&[("HOME", "/users/a")]).into_iter()).unwrap();
+    let config = read(&Overrides::default(), &[("HOME", "/users/a")]).unwrap().config;
     assert_eq!(config.data_dir, PathBuf::from("/users/a/.local/share/claude-comms"));
     assert_eq!(config.listen, [Listen::Unix("/users/a/.claude-comms/claude-comms.sock".into())]);
     let xdg = [("HOME", "/users/a"), ("XDG_RUNTIME_DIR", "/run/user/1"), ("XDG_DATA_HOME", "/data")];
-    let config = load(Overrides::default(), environment(&xdg).into_iter()).unwrap();
+    let config = read(&Overrides::default(), &xdg).unwrap().config;
     assert_eq!(config.data_dir, PathBuf::from("/data/claude-comms"));
     assert_eq!(config.listen, [Listen::Unix("/run/user/1/claude-comms/claude-comms.sock".into())]);
-    assert!(
-        load(Overrides::default(), environment(&[]).into_iter())
-            .unwrap_err()
-            .to_string()
-            .contains("--data-dir")
-    );
+    assert!(read(&Overrides::default(), &[]).unwrap_err().to_string().contains("--data-dir"));
 }
 
 #[test]
@@ -50,16 +51,27 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
 }
 
 #[test]
-fn every_unknown_key_is_named_with_its_place_and_the_nearest_known_one() {
+fn every_unknown_key_is_named_with_its_place_and_what_was_meant() {
     let text = problems(
-        "pool: {max_instance: 3}\nlisten_on: []\nauth: {mode: none, user: x}\n",
-        &[("CLAUDE_COMMS_POOLS__X", "1")],
+        "pool:\n  max_instance: 3\n  max_quue: 4\nlisten_on: []\nauth: {mode: none, user: x}\n\
+         max_instances: 3\npol: {max_queue: 3}\nmodule_dir: [/m]\nclaude: {enviroment: {A: b}}\n",
+        &[("CLAUDE_COMMS_POOLS__X", "1"), ("CLAUDE_COMMS_POOL_MAX_QUEUE", "1"), ("CLAUDE_COMMS_SERVRE", "x")],
     );
-    assert!(text.contains("unknown key pool.max_instance; did you mean pool.max_instances?"), "{text}");
-    assert!(text.contains("unknown key listen_on"), "{text}");
-    assert!(text.contains("unknown key auth.user"), "{text}");
-    assert!(text.contains("environment variable CLAUDE_COMMS_POOLS__X: unknown key pools.x"), "{text}");
-    assert!(text.contains("claude-comms.yaml"), "{text}");
+    for words in [
+        "claude-comms.yaml:2: unknown key pool.max_instance; did you mean pool.max_instances?",
+        "claude-comms.yaml:3: unknown key pool.max_quue; did you mean pool.max_queue?",
+        "claude-comms.yaml:4: unknown key listen_on; known keys: ",
+        "claude-comms.yaml:5: unknown key auth.user; known keys: auth.mode",
+        "claude-comms.yaml:6: unknown key max_instances; did you mean pool.max_instances?",
+        "claude-comms.yaml:7: unknown key pol; did you mean pool?",
+        "claude-comms.yaml:8: unknown key module_dir; did you mean module_dirs?",
+        "claude-comms.yaml:9: unknown key claude.enviroment; did you mean claude.environment?",
+        "unknown environment variable CLAUDE_COMMS_POOLS__X; known keys: CLAUDE_COMMS_",
+        "unknown environment variable CLAUDE_COMMS_POOL_MAX_QUEUE; did you mean CLAUDE_COMMS_POOL__MAX_QUEUE?",
+        "unknown environment variable CLAUDE_COMMS_SERVRE; did you mean CLAUDE_COMMS_SERVER?",
+    ] {
+        assert!(text.contains(words), "{words}\nnot in\n{text}");
+    }
 }
 
 #[test]
@@ -70,7 +82,9 @@ fn every_bad_value_is_named_with_what_it_should_be() {
     );
     assert!(text.contains("pool.max_instances must be a whole number from 1"), "{text}");
     assert!(text.contains("pool.idle_timeout must be a span of time"), "{text}");
-    assert!(text.contains("backend must be claude or simulated"), "{text}");
+    assert!(text.contains("claude-comms.yaml:2: backend must be claude or simulated"), "{text}");
+    let level = problems("pool: 3\n", &[]);
+    assert!(level.contains("claude-comms.yaml:1: pool must be a map of keys, not 3"), "{level}");
     assert!(text.contains("listen must be unix:/path"), "{text}");
     for (listen, words) in
         [("http://0.0.0.0:1", "needs TLS"), ("https://127.0.0.1:1", "TLS is not available")]
@@ -88,7 +102,7 @@ fn the_file_may_be_empty_but_not_something_else_than_a_map() {
     assert!(problems("- a\n", &[]).contains("must be a map"));
     assert!(problems("a: [", &[]).contains("not valid YAML"));
     let missing = Overrides { config_file: Some("/nonexistent/x.yaml".into()), ..Overrides::default() };
-    let error = load(missing, environment(&[("HOME", "/h")]).into_iter()).unwrap_err();
+    let error = read(&missing, &[("HOME", "/h")]).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/x.yaml"), "{error}");
 }
 
@@ -107,4 +121,57 @@ fn the_clients_variables_are_ignored_and_no_one_elses_reach_a_process() {
     assert_eq!(config.auth, AuthMode::None);
     let names: Vec<&str> = config.instance_environment.0.keys().map(String::as_str).collect();
     assert_eq!(names, ["ANTHROPIC_API_KEY", "EXTRA"]);
+}
+
+#[test]
+fn each_setting_says_where_it_comes_from_and_shows_no_secret() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("claude-comms.yaml");
+    std::fs::write(&file, "pool:\n  max_queue: 9\nclaude:\n  environment: {KEY: canary}\n").unwrap();
+    let overrides =
+        Overrides { config_file: Some(file.clone()), data_dir: Some("/d".into()), ..Overrides::default() };
+    let loaded = read(&overrides, &[("HOME", "/h"), ("CLAUDE_COMMS_RETRY__MAX_ATTEMPTS", "2")]).unwrap();
+    assert_eq!(loaded.file, ConfigFile::Read(file.clone()));
+    let settings = loaded.settings();
+    let shown = |key: &str| {
+        let setting = settings.iter().find(|setting| setting.key == key).expect(key);
+        format!("{} from {}", setting.value, setting.source)
+    };
+    assert_eq!(shown("pool.max_queue"), format!("9 from file {}:2", file.display()));
+    assert_eq!(shown("claude.environment"), format!(r#"{{"KEY":"(set)"}} from file {}:4"#, file.display()));
+    assert_eq!(shown("retry.max_attempts"), "2 from environment CLAUDE_COMMS_RETRY__MAX_ATTEMPTS");
+    assert_eq!(shown("data_dir"), r#""/d" from flag --data-dir"#);
+    assert_eq!(shown("pool.idle_timeout"), r#""15m" from default"#);
+    assert_eq!(shown("listen"), r#"["unix:/h/.claude-comms/claude-comms.sock"] from default"#);
+    assert!(!format!("{loaded:?} {settings:?}").contains("canary"));
+
+    let absent = read(&Overrides::default(), &[("HOME", "/h")]).unwrap().file;
+    assert_eq!(absent, ConfigFile::Absent("/h/.config/claude-comms/claude-comms.yaml".into()));
+}
+
+#[test]
+fn the_default_file_means_exactly_the_defaults() {
+    let defaults = read(&Overrides::default(), &[("HOME", "/users/nobody")]).unwrap();
+    let text = config::default_file();
+    assert_eq!(from_file(&text, &[], Overrides::default()).expect(&text), defaults.config);
+    // What is commented out for want of a fixed default is good too.
+    let all = text.lines().map(|line| {
+        let bare = line.trim_start();
+        let key = bare.strip_prefix("# ").filter(|rest| {
+            rest.split_once(": ").is_some_and(|(key, _)| !key.contains(' ') && key != "Default")
+                && !rest.starts_with("Endpoints")
+        });
+        key.map_or(line.to_owned(), |key| format!("{}{key}", &line[..line.len() - bare.len()]))
+    });
+    let all = all.collect::<Vec<_>>().join("\n");
+    assert_ne!(all, text);
+    from_file(&all, &[], Overrides::default()).expect(&all);
+}
+
+#[test]
+fn the_documentation_has_a_row_for_every_key_and_no_other() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let text = std::fs::read_to_string(file).expect("docs/configuration.md");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(rows, config::documentation(), "copy the right side into docs/configuration.md");
 }

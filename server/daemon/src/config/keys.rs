@@ -1,141 +1,202 @@
-//! The keys of the configuration file, each with what it does to a [`Config`].
+//! The table of settings: the one place that knows them all. The file, the variables, `config`, the default file, the
+//! schema, the documentation and reloading are made from it.
+//!
+//! To add a setting: its place in [`Config`](super::Config) with its default in `load::defaults`, a row here, and the
+//! row in docs/configuration.md that the test then asks for. Keys of one level stand together.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
-
-use serde_json::Value;
-
-use super::{AuthMode, BackendKind, Config, Variables};
-use crate::listen;
+use super::{
+    AuthMode, BackendKind,
+    kind::Kind::{self, *},
+};
 
 /// One setting.
 pub(super) struct Key {
-    /// Its path in the file, levels divided by a dot.
+    /// Its path in the file, levels divided by a dot; two levels at most.
     pub path: &'static str,
-    /// Takes a value.
-    pub set: fn(&mut Config, &Value) -> Result<(), String>,
+    /// What it means: the same words everywhere.
+    pub doc: &'static str,
+    /// What kind of value it has, and where it goes.
+    pub kind: Kind,
+    /// What holds where it is not set.
+    pub unset: Unset,
+    /// Whether SIGHUP changes it in a running server.
+    pub reload: Reload,
 }
+
+/// What holds where a key is not set.
+pub(super) enum Unset {
+    /// The value in `load::defaults`, which can be written out.
+    Value,
+    /// What cannot be written out, in words, with a value that one could write.
+    Words(&'static str, &'static str),
+}
+
+/// What a new value needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reload {
+    /// SIGHUP: whoever uses it asks [`Settings`](super::Settings) each time, or is told.
+    Signal,
+    /// A restart.
+    Restart,
+}
+
+use Reload::*;
+use Unset::{Value as Plain, Words};
 
 /// Every setting there is.
 pub(super) const KEYS: &[Key] = &[
     Key {
         path: "listen",
-        set: |c, v| {
-            strings(v)?.iter().map(|e| listen::parse(e)).collect::<Result<_, _>>().map(|l| c.listen = l)
-        },
+        doc: "Endpoints: `unix:/path`, `http://127.0.0.1:PORT` (0 picks a port). Beyond loopback needs TLS, which this version has not.",
+        kind: Endpoints(|c| &mut c.listen),
+        unset: Words("the default Unix socket", "['unix:/run/claude-comms/claude-comms.sock']"),
+        reload: Restart,
     },
-    Key { path: "data_dir", set: |c, v| path(v).map(|p| c.data_dir = p) },
-    Key { path: "backend", set: |c, v| backend(v).map(|b| c.backend = b) },
-    Key { path: "claude.binary", set: |c, v| path(v).map(|p| c.claude.binary = p) },
-    Key { path: "claude.model", set: |c, v| text(v).map(|m| c.claude.model = Some(m)) },
-    Key { path: "claude.environment", set: |c, v| variables(v).map(|e| c.claude.environment = Variables(e)) },
-    Key { path: "claude.extra_args", set: |c, v| strings(v).map(|a| c.claude.extra_args = a) },
-    Key { path: "simulated.scenario", set: |c, v| path(v).map(|p| c.scenario = Some(p)) },
-    Key { path: "pool.max_instances", set: |c, v| count(v, 1..=10_000).map(|n| c.pool.max_instances = n) },
-    Key { path: "pool.max_queue", set: |c, v| count(v, 0..=1_000_000).map(|n| c.pool.max_queue = n) },
-    Key { path: "pool.idle_timeout", set: |c, v| span(v).map(|d| c.pool.idle_timeout = d) },
-    Key { path: "pool.turn_timeout", set: |c, v| span(v).map(|d| c.pool.turn_timeout = d) },
-    Key { path: "pool.drain_timeout", set: |c, v| span(v).map(|d| c.pool.drain_timeout = d) },
-    Key { path: "module_dirs", set: |c, v| paths(v).map(|p| c.module_dirs = p) },
-    Key { path: "template_dirs", set: |c, v| paths(v).map(|p| c.template_dirs = p) },
+    Key {
+        path: "data_dir",
+        doc: "Records, transcripts, the instances' directories, the token. One server at a time.",
+        kind: Path(|c| &mut c.data_dir),
+        unset: Words(
+            "`$XDG_DATA_HOME/claude-comms`, else `~/.local/share/claude-comms`",
+            "/var/lib/claude-comms",
+        ),
+        reload: Restart,
+    },
+    Key {
+        path: "backend",
+        doc: "`claude` or `simulated`.",
+        kind: Choice(
+            &["claude", "simulated"],
+            |c, word| c.backend = if word == "claude" { BackendKind::Claude } else { BackendKind::Simulated },
+            |c| c.backend.as_str(),
+        ),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "claude.binary",
+        doc: "The CLI; a bare name is looked for in PATH.",
+        kind: Path(|c| &mut c.claude.binary),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "claude.model",
+        doc: "Model of conversations that name none.",
+        kind: OptionalText(|c| &mut c.claude.model),
+        unset: Words("the CLI's", "sonnet"),
+        reload: Restart,
+    },
+    Key {
+        path: "claude.environment",
+        doc: "Variables for every process, beside the allow-list below.",
+        kind: Variables(|c| &mut c.claude.environment),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "claude.extra_args",
+        doc: "Arguments for every process, beside our own.",
+        kind: Texts(|c| &mut c.claude.extra_args),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "simulated.scenario",
+        doc: "What the simulated Claude plays (server/simulator/README.md).",
+        kind: OptionalPath(|c| &mut c.scenario),
+        unset: Words("a plain answer", "/etc/claude-comms/scenario.yaml"),
+        reload: Restart,
+    },
+    Key {
+        path: "pool.max_instances",
+        doc: "Most instances; a Claude process takes 100 to 250 MB.",
+        kind: Count(1..=10_000, |c| &mut c.pool.max_instances),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "pool.max_queue",
+        doc: "Most turns that wait; one more is refused with a hint when to come back.",
+        kind: Count(0..=1_000_000, |c| &mut c.pool.max_queue),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "pool.idle_timeout",
+        doc: "After this an instance that nobody started by hand ends; the next turn resumes its memory.",
+        kind: Span(|c| &mut c.pool.idle_timeout),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "pool.turn_timeout",
+        doc: "Longest time of a turn, time in the queue included; a request may ask for less.",
+        kind: Span(|c| &mut c.pool.turn_timeout),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "pool.drain_timeout",
+        doc: "How long running turns may go on when the server is stopped.",
+        kind: Span(|c| &mut c.pool.drain_timeout),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "module_dirs",
+        doc: "Directories with module descriptors, watched and reloaded (docs/descriptors.md).",
+        kind: Paths(|c| &mut c.module_dirs),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "template_dirs",
+        doc: "Directories with templates, `NAME.j2`, watched and reloaded (docs/context.md).",
+        kind: Paths(|c| &mut c.template_dirs),
+        unset: Plain,
+        reload: Restart,
+    },
     Key {
         path: "context.token_budget",
-        set: |c, v| count(v, 500..=200_000).map(|n| c.token_budget = u32::try_from(n).unwrap_or(u32::MAX)),
+        doc: "Tokens (estimated) of what the server adds to a prompt: system prompt and message together, 500 to 200000.",
+        kind: SmallCount(500..=200_000, |c| &mut c.token_budget),
+        unset: Plain,
+        reload: Restart,
     },
-    Key { path: "retry.max_attempts", set: |c, v| count(v, 1..=10).map(|n| c.max_attempts = n as u32) },
-    Key { path: "limits.prompt_bytes", set: |c, v| count(v, 1..=64 << 20).map(|n| c.prompt_limit_bytes = n) },
-    Key { path: "auth.mode", set: |c, v| auth(v).map(|m| c.auth = m) },
+    Key {
+        path: "retry.max_attempts",
+        doc: "How often a turn is given to a process, when processes die before they answer.",
+        kind: SmallCount(1..=10, |c| &mut c.max_attempts),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "limits.prompt_bytes",
+        doc: "Longest prompt.",
+        kind: Count(1..=64 << 20, |c| &mut c.prompt_limit_bytes),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
+        path: "auth.mode",
+        doc: "`none` lets everybody on this machine in over TCP, with a warning.",
+        kind: Choice(
+            &["token", "none"],
+            |c, word| c.auth = if word == "none" { AuthMode::None } else { AuthMode::Token },
+            |c| c.auth.as_str(),
+        ),
+        unset: Plain,
+        reload: Restart,
+    },
 ];
 
-/// Whether a path is a map of its own, whose keys are free.
-pub(super) fn is_free_map(path: &str) -> bool {
-    path == "claude.environment"
+/// The key of a path.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
 }
 
-fn text(value: &Value) -> Result<String, String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Ok(text.clone()),
-        Value::Number(number) => Ok(number.to_string()),
-        other => Err(format!("must be a text that is not empty, not {other}")),
-    }
-}
-
-fn path(value: &Value) -> Result<PathBuf, String> {
-    text(value).map(PathBuf::from)
-}
-
-fn strings(value: &Value) -> Result<Vec<String>, String> {
-    match value {
-        Value::Array(items) => items.iter().map(text).collect(),
-        Value::String(one) => {
-            Ok(one.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect())
-        }
-        other => Err(format!("must be a list of texts, not {other}")),
-    }
-}
-
-fn paths(value: &Value) -> Result<Vec<PathBuf>, String> {
-    strings(value).map(|paths| paths.into_iter().map(PathBuf::from).collect())
-}
-
-fn variables(value: &Value) -> Result<BTreeMap<String, String>, String> {
-    let Value::Object(map) = value else {
-        return Err(format!("must be a map of variables, not {}", kind(value)));
-    };
-    map.iter()
-        .map(|(name, value)| match value {
-            Value::String(text) => Ok((name.clone(), text.clone())),
-            Value::Number(_) | Value::Bool(_) => Ok((name.clone(), value.to_string())),
-            other => Err(format!("{name} must be a text, not {}", kind(other))),
-        })
-        .collect()
-}
-
-/// What a value is, for messages that must not show a secret.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a map",
-    }
-}
-
-fn count(value: &Value, range: std::ops::RangeInclusive<usize>) -> Result<usize, String> {
-    let number = match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
-    number.and_then(|n| usize::try_from(n).ok()).filter(|n| range.contains(n)).ok_or_else(|| {
-        format!("must be a whole number from {} to {}, not {value}", range.start(), range.end())
-    })
-}
-
-fn span(value: &Value) -> Result<Duration, String> {
-    let parsed = match value {
-        Value::String(text) => humantime::parse_duration(text).ok(),
-        Value::Number(seconds) => seconds.as_u64().map(Duration::from_secs),
-        _ => None,
-    };
-    parsed
-        .filter(|d| !d.is_zero() && *d <= Duration::from_secs(366 * 24 * 3600))
-        .ok_or_else(|| format!("must be a span of time such as 90s, 10m or 2h, not {value}"))
-}
-
-fn backend(value: &Value) -> Result<BackendKind, String> {
-    match value.as_str() {
-        Some("claude") => Ok(BackendKind::Claude),
-        Some("simulated") => Ok(BackendKind::Simulated),
-        _ => Err(format!("must be claude or simulated, not {value}")),
-    }
-}
-
-fn auth(value: &Value) -> Result<AuthMode, String> {
-    match value.as_str() {
-        Some("token") => Ok(AuthMode::Token),
-        Some("none") => Ok(AuthMode::None),
-        _ => Err(format!("must be token or none, not {value}")),
-    }
+/// Whether keys lie below a path.
+pub(super) fn is_level(path: &str) -> bool {
+    KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }

@@ -1,4 +1,4 @@
-//! Reads settings from their four places.
+//! Reads settings from their four places: flag > environment > file > default.
 
 use std::{
     collections::BTreeMap,
@@ -9,12 +9,16 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{AuthMode, BackendKind, ClaudeOptions, Config, Listen, PoolOptions, Variables, keys};
+use super::{
+    AuthMode, BackendKind, ClaudeOptions, Config, ConfigFile, Listen, PoolOptions, Variables, file, keys,
+    unknown,
+};
 use crate::listen;
 
-const PREFIX: &str = "CLAUDE_COMMS_";
+/// Begins every variable of ours.
+pub(super) const PREFIX: &str = "CLAUDE_COMMS_";
 /// The client's variables; the server ignores them.
-const CLIENT_VARIABLES: [&str; 4] =
+pub(super) const CLIENT_VARIABLES: [&str; 4] =
     ["CLAUDE_COMMS_SERVER", "CLAUDE_COMMS_TOKEN", "CLAUDE_COMMS_TOKEN_FILE", "CLAUDE_COMMS_OUTPUT"];
 
 /// Flags of `serve`; what is not given leaves the setting alone.
@@ -73,46 +77,93 @@ pub enum ConfigError {
     },
 }
 
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// It is not set.
+    Default,
+    /// The file, with the line of its key where that is known.
+    File(PathBuf, Option<u64>),
+    /// This environment variable.
+    Environment(String),
+    /// This flag.
+    Flag(&'static str),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path, Some(line)) => write!(f, "file {}:{line}", path.display()),
+            Self::File(path, None) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// One setting as it is in effect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// Its path in the file.
+    pub key: &'static str,
+    /// Its value; secrets are `(set)`, null is none.
+    pub value: Value,
+    /// What holds in its place, in words, where the value is none.
+    pub otherwise: &'static str,
+    /// Where it comes from.
+    pub source: Source,
+    /// Whether SIGHUP changes it in a running server.
+    pub reloads: bool,
+}
+
+/// Settings with where they come from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// The file.
+    pub file: ConfigFile,
+    sources: BTreeMap<&'static str, Source>,
+}
+
+impl Loaded {
+    /// Every setting, in the table's order.
+    pub fn settings(&self) -> Vec<Setting> {
+        let setting = |key: &keys::Key| Setting {
+            key: key.path,
+            value: key.kind.show(&self.config),
+            otherwise: match key.unset {
+                keys::Unset::Value => "",
+                keys::Unset::Words(words, _) => words,
+            },
+            source: self.sources.get(key.path).cloned().unwrap_or(Source::Default),
+            reloads: key.reload == keys::Reload::Signal,
+        };
+        keys::KEYS.iter().map(setting).collect()
+    }
+}
+
 /// Reads the settings.
 ///
 /// # Errors
 /// [`ConfigError`]; every bad key is listed, not only the first.
 pub fn load(
-    overrides: Overrides,
+    overrides: &Overrides,
     environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Config, ConfigError> {
-    let environment: Vec<(OsString, OsString)> = environment.collect();
-    let unreadable = environment.iter().find(|(name, value)| {
-        name.to_string_lossy().starts_with(PREFIX) && (name.to_str().is_none() || value.to_str().is_none())
-    });
-    if let Some((name, _)) = unreadable {
-        let name = name.to_string_lossy();
-        return Err(ConfigError::Keys(vec![format!("environment variable {name}: must be UTF-8")]));
-    }
-    let environment: BTreeMap<String, String> = environment
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let mut config = defaults(&environment);
-    let mut problems = Vec::new();
-
-    if let Some((path, text)) = read_file(&overrides, &environment)? {
-        let origin = path.display().to_string();
-        apply_tree(&mut config, &parse(&path, &text)?, &origin, &mut problems);
+) -> Result<Loaded, ConfigError> {
+    let environment = readable(environment)?;
+    let mut reading =
+        Reading { config: defaults(&environment), sources: BTreeMap::new(), problems: Vec::new() };
+    let (file, contents) = file::read(overrides.config_file.as_deref(), &environment)?;
+    if let ConfigFile::Read(path) = &file {
+        reading.tree(&contents, path);
     }
     for (name, value) in &environment {
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        if CLIENT_VARIABLES.contains(&name.as_str()) {
-            continue;
+        if !CLIENT_VARIABLES.contains(&name.as_str()) {
+            reading.variable(name, &rest.to_ascii_lowercase().replace("__", "."), value);
         }
-        let path = rest.to_ascii_lowercase().replace("__", ".");
-        apply(
-            &mut config,
-            &path,
-            &from_environment(&path, value),
-            &format!("environment variable {name}"),
-            &mut problems,
-        );
     }
     let flags = [
         ("listen", (!overrides.listen.is_empty()).then(|| Value::from(overrides.listen.clone())), "--listen"),
@@ -124,17 +175,102 @@ pub fn load(
         ("simulated.scenario", overrides.scenario.as_deref().map(path_value), "--scenario"),
     ];
     for (path, value, flag) in flags {
-        if let Some(value) = value {
-            apply(&mut config, path, &value, flag, &mut problems);
-        }
+        let Some(value) = value else { continue };
+        let key = keys::find(path).expect("each flag sets a key of the table");
+        reading.set(key, &value, Source::Flag(flag), flag);
     }
-    if !problems.is_empty() {
-        return Err(ConfigError::Keys(problems));
+    if !reading.problems.is_empty() {
+        return Err(ConfigError::Keys(reading.problems));
     }
-    finish(config, &environment)
+    Ok(Loaded { config: finish(reading.config, &environment)?, file, sources: reading.sources })
 }
 
-fn defaults(environment: &BTreeMap<String, String>) -> Config {
+/// The variables, all of which must be UTF-8 that are ours.
+fn readable(
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut readable = BTreeMap::new();
+    for (name, value) in environment {
+        let shown = name.to_string_lossy().into_owned();
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => {
+                readable.insert(name, value);
+            }
+            _ if shown.starts_with(PREFIX) => {
+                return Err(ConfigError::Keys(vec![format!("environment variable {shown}: must be UTF-8")]));
+            }
+            _ => {}
+        }
+    }
+    Ok(readable)
+}
+
+/// Settings while they are read.
+struct Reading {
+    config: Config,
+    sources: BTreeMap<&'static str, Source>,
+    problems: Vec<String>,
+}
+
+impl Reading {
+    /// Takes a value, or notes what is wrong with it.
+    fn set(&mut self, key: &'static keys::Key, value: &Value, source: Source, place: &str) {
+        match key.kind.set(&mut self.config, value) {
+            Ok(()) => {
+                self.sources.insert(key.path, source);
+            }
+            Err(problem) => self.problems.push(format!("{place}: {} {problem}", key.path)),
+        }
+    }
+
+    fn tree(&mut self, contents: &file::Contents, file: &Path) {
+        let below = |level: &str, map: &'_ Map<String, Value>| -> Vec<(String, Value)> {
+            map.iter().rev().map(|(key, value)| (format!("{level}{key}"), value.clone())).collect()
+        };
+        let mut rest = below("", &contents.values);
+        while let Some((path, value)) = rest.pop() {
+            let line = contents.lines.get(&path).copied();
+            let source = Source::File(file.to_owned(), line);
+            let place = match line {
+                Some(line) => format!("{}:{line}", file.display()),
+                None => file.display().to_string(),
+            };
+            match (keys::find(&path), &value) {
+                (None, Value::Object(map)) if keys::is_level(&path) => {
+                    rest.extend(below(&format!("{path}."), map));
+                }
+                (None, Value::Null) if keys::is_level(&path) => {}
+                (None, _) if keys::is_level(&path) => {
+                    self.problems.push(format!("{place}: {path} must be a map of keys, not {value}"));
+                }
+                (Some(_), Value::Null) => {}
+                (Some(key), _) => self.set(key, &value, source, &place),
+                (None, _) => {
+                    let remedy = unknown::remedy(&path, value.is_object(), str::to_owned);
+                    self.problems.push(format!("{place}: unknown key {path}{remedy}"));
+                }
+            }
+        }
+    }
+
+    fn variable(&mut self, name: &str, path: &str, text: &str) {
+        let Some(key) = keys::find(path) else {
+            let remedy = unknown::variable_remedy(name, path);
+            self.problems.push(format!("unknown environment variable {name}{remedy}"));
+            return;
+        };
+        // Read as YAML where the key is a list or a map, else as it stands.
+        let value = if key.kind.is_free_map() || text.trim_start().starts_with('[') {
+            serde_yaml::from_str(text).unwrap_or_else(|_| Value::from(text))
+        } else {
+            Value::from(text)
+        };
+        self.set(key, &value, Source::Environment(name.to_owned()), &format!("environment variable {name}"));
+    }
+}
+
+/// What holds where nothing is set; places that depend on the user are filled in at the end.
+pub(super) fn defaults(environment: &BTreeMap<String, String>) -> Config {
     Config {
         listen: Vec::new(),
         data_dir: PathBuf::new(),
@@ -192,93 +328,6 @@ fn finish(mut config: Config, environment: &BTreeMap<String, String>) -> Result<
     }
     config.instance_environment.0.extend(config.claude.environment.0.clone());
     Ok(config)
-}
-
-fn read_file(
-    overrides: &Overrides,
-    environment: &BTreeMap<String, String>,
-) -> Result<Option<(PathBuf, String)>, ConfigError> {
-    let set = |name: &str| environment.get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let (path, must_exist) = match &overrides.config_file {
-        Some(path) => (path.clone(), true),
-        None => {
-            let Some(dir) = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))
-            else {
-                return Ok(None);
-            };
-            (dir.join("claude-comms/claude-comms.yaml"), false)
-        }
-    };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some((path, text))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(None),
-        Err(source) => Err(ConfigError::Unreadable { path, source }),
-    }
-}
-
-fn parse(path: &Path, text: &str) -> Result<Map<String, Value>, ConfigError> {
-    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-        return Ok(Map::new());
-    }
-    match serde_yaml::from_str::<Value>(text) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(Value::Null) => Ok(Map::new()),
-        Ok(_) => Err(ConfigError::NotYaml {
-            path: path.to_owned(),
-            message: "the top level must be a map".to_owned(),
-        }),
-        Err(error) => Err(ConfigError::NotYaml { path: path.to_owned(), message: error.to_string() }),
-    }
-}
-
-fn apply_tree(config: &mut Config, map: &Map<String, Value>, origin: &str, problems: &mut Vec<String>) {
-    let mut levels: Vec<(String, &Value)> = map.iter().map(|(key, value)| (key.clone(), value)).collect();
-    levels.reverse();
-    while let Some((path, value)) = levels.pop() {
-        let is_key = keys::KEYS.iter().any(|key| key.path == path);
-        match value {
-            Value::Object(inner) if !is_key && !keys::is_free_map(&path) && is_level(&path) => {
-                levels.extend(inner.iter().rev().map(|(key, value)| (format!("{path}.{key}"), value)));
-            }
-            Value::Null if is_key || is_level(&path) => {}
-            _ => apply(config, &path, value, origin, problems),
-        }
-    }
-}
-
-fn is_level(path: &str) -> bool {
-    keys::KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
-}
-
-fn apply(config: &mut Config, path: &str, value: &Value, origin: &str, problems: &mut Vec<String>) {
-    match keys::KEYS.iter().find(|key| key.path == path) {
-        Some(key) => {
-            if let Err(problem) = (key.set)(config, value) {
-                problems.push(format!("{origin}: {path} {problem}"));
-            }
-        }
-        None => problems.push(format!("{origin}: unknown key {path}{}", did_you_mean(path))),
-    }
-}
-
-fn did_you_mean(path: &str) -> String {
-    keys::KEYS
-        .iter()
-        .map(|key| (strsim::damerau_levenshtein(key.path, path), key.path))
-        .min()
-        .filter(|(distance, _)| *distance <= 4)
-        .map_or_else(
-            || format!("; known keys: {}", keys::KEYS.iter().map(|k| k.path).collect::<Vec<_>>().join(", ")),
-            |(_, near)| format!("; did you mean {near}?"),
-        )
-}
-
-/// A variable's text, read as YAML where the key is a list or a map, else as it stands.
-fn from_environment(path: &str, text: &str) -> Value {
-    if keys::is_free_map(path) || text.trim_start().starts_with('[') {
-        return serde_yaml::from_str(text).unwrap_or_else(|_| Value::from(text));
-    }
-    Value::from(text)
 }
 
 fn path_values(paths: &[PathBuf]) -> Option<Value> {

@@ -1,12 +1,19 @@
 //! Settings: flag > environment > file > default. Unknown keys are errors, each error names the key, where it came
 //! from and the remedy.
 
+mod file;
 mod keys;
+mod kind;
 mod load;
+mod print;
+mod unknown;
+mod value;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-pub use load::{ConfigError, Overrides, load};
+pub use file::ConfigFile;
+pub use load::{ConfigError, Loaded, Overrides, Setting, Source, load};
+pub use print::{default_file, documentation, schema};
 
 /// What answers turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +43,16 @@ pub enum AuthMode {
     None,
 }
 
+impl AuthMode {
+    /// The name users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::None => "none",
+        }
+    }
+}
+
 /// An endpoint to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
@@ -43,6 +60,15 @@ pub enum Listen {
     Unix(PathBuf),
     /// TCP without TLS, on loopback only.
     Tcp(std::net::SocketAddr),
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(address) => write!(f, "http://{address}"),
+        }
+    }
 }
 
 /// Environment variables. Their values may be secret: shown are their names alone.
