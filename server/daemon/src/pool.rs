@@ -9,8 +9,9 @@ use std::{
 use claude_comms_model::{
     ConversationId, Instance, InstanceExit, InstanceId, InstanceState, Usage, instance::InstanceEvent,
 };
+use claude_comms_supervisor::Vitals;
 
-use crate::backend::Running;
+use crate::{backend::Running, health::Finding};
 
 /// How many stopped instances are remembered for `list-instances --all`.
 const REMEMBERED: usize = 200;
@@ -26,12 +27,23 @@ pub(crate) struct Entry {
     pub idle: Option<Running>,
     /// The process's id; 0 without one.
     pub process_id: u32,
+    /// Vital signs of its newest process.
+    pub vitals: Option<Vitals>,
+    /// How the process of `vitals` was when it was last checked.
+    pub checked: Option<Finding>,
     /// Since when it has been idle.
     pub idle_since: Instant,
     /// Whether its turn may still end once it is stopping.
     pub stop_now: bool,
     /// Its process is being ended: the slot is free soon.
     pub ending: bool,
+}
+
+impl Entry {
+    /// How its process was when it was last checked, if that is the one it has now.
+    pub(crate) fn health(&self) -> Option<Finding> {
+        self.checked.clone().filter(|finding| finding.process_id == self.process_id)
+    }
 }
 
 /// What a turn gets when it asks for an instance.
@@ -115,6 +127,8 @@ impl Pool {
             state,
             idle: None,
             process_id: 0,
+            vitals: None,
+            checked: None,
             idle_since: Instant::now(),
             stop_now: false,
             ending: false,

@@ -26,6 +26,7 @@ use crate::{
     grpc::{
         Context, ConversationHandlers, DiagnosticsHandlers, InstanceHandlers, LimitLayer, ModuleHandlers,
     },
+    health,
     hub::EventHub,
     listen::{self, Bound, ListenError},
     modules::{self, Modules},
@@ -161,6 +162,7 @@ impl Server {
         };
         let dispatcher =
             Dispatcher::start(options, Arc::clone(&store), backend.clone(), hub.clone(), tracker.clone());
+        health::watch_instances(&tracker, ending.clone(), dispatcher.clone(), config.pool.health_interval);
         recovery::take_up(&store, &dispatcher, waiting).await.map_err(StartError::Recovery)?;
 
         tracing::info!(
@@ -212,12 +214,12 @@ impl Server {
     /// [`RunError`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
         let close = CancellationToken::new();
-        let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status("", tonic_health::ServingStatus::Serving).await;
-        health.set_serving::<ConversationServiceServer<ConversationHandlers>>().await;
-        health.set_serving::<InstanceServiceServer<InstanceHandlers>>().await;
-        health.set_serving::<ModuleServiceServer<ModuleHandlers>>().await;
-        health.set_serving::<DiagnosticsServiceServer<DiagnosticsHandlers>>().await;
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+        reporter.set_serving::<ConversationServiceServer<ConversationHandlers>>().await;
+        reporter.set_serving::<InstanceServiceServer<InstanceHandlers>>().await;
+        reporter.set_serving::<ModuleServiceServer<ModuleHandlers>>().await;
+        reporter.set_serving::<DiagnosticsServiceServer<DiagnosticsHandlers>>().await;
 
         let mut serving = tokio::task::JoinSet::new();
         let mut sockets = Vec::new();
@@ -260,11 +262,11 @@ impl Server {
         let load = self.context.dispatcher.load().await.unwrap_or_default();
         let longest_seconds = self.drain_timeout.as_secs();
         tracing::info!(running = load.running, queued = load.queued, longest_seconds, "draining");
-        health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-        health.set_not_serving::<ConversationServiceServer<ConversationHandlers>>().await;
-        health.set_not_serving::<InstanceServiceServer<InstanceHandlers>>().await;
-        health.set_not_serving::<ModuleServiceServer<ModuleHandlers>>().await;
-        health.set_not_serving::<DiagnosticsServiceServer<DiagnosticsHandlers>>().await;
+        reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        reporter.set_not_serving::<ConversationServiceServer<ConversationHandlers>>().await;
+        reporter.set_not_serving::<InstanceServiceServer<InstanceHandlers>>().await;
+        reporter.set_not_serving::<ModuleServiceServer<ModuleHandlers>>().await;
+        reporter.set_not_serving::<DiagnosticsServiceServer<DiagnosticsHandlers>>().await;
         // Cancelled turns have a grace of their own, and so have processes; after that nothing may hold the end up.
         let longest = self.drain_timeout + DRAIN_MARGIN;
         if tokio::time::timeout(longest, self.context.dispatcher.drain(self.drain_timeout)).await.is_err() {

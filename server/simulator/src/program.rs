@@ -13,7 +13,7 @@ use crate::flags::Flags;
 use crate::inbox::{Inbox, read_in_background};
 use crate::opening::{self, OpenError, Surroundings};
 use crate::outbox::Outbox;
-use crate::scenario::{self, Initialize, Scenario, Selection};
+use crate::scenario::{self, Initialize, Scenario, Selection, Status};
 use crate::session::{self, Behaviour, Ending, Session};
 use crate::signals::{self, OnTerminate};
 
@@ -87,6 +87,9 @@ fn simulate(args: impl Iterator<Item = OsString>) -> Result<Ending, Failure> {
         }
         if rule.initialize != Initialize::Answer {
             behaviour.initialize = rule.initialize.clone();
+        }
+        if rule.status != Status::Answer {
+            behaviour.status = rule.status;
         }
         behaviour.ignore_eof |= rule.ignore_eof;
         if rule.ignore_sigterm {

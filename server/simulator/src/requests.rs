@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::history::text_of;
 use crate::inbox::Wait;
 use crate::opening::VERSION;
-use crate::scenario::Initialize;
+use crate::scenario::{Initialize, Status};
 use crate::session::{Ending, Halt, Session, UserMessage};
 
 /// What the simulated CLI says it can do; a subset of the real one's.
@@ -83,6 +83,7 @@ impl<W: Write> Session<'_, W> {
                 self.succeed(request_id, &answer)?;
                 if self.running { Err(Halt::Interrupted) } else { Ok(()) }
             }
+            "get_status" => self.status(request_id),
             "end_session" => {
                 self.succeed(request_id, &json!({}))?;
                 Err(Halt::End(Ending::Exit(0)))
@@ -145,6 +146,28 @@ impl<W: Write> Session<'_, W> {
             "pid": self.surroundings.process_id, "claude_code_version": VERSION,
             "session_state": if self.running { "running" } else { "idle" }, "capabilities": CAPABILITIES,
         });
+        Ok(self.succeed(request_id, &answer)?)
+    }
+
+    /// Titled rows of label and value, as 2.1.330 gives them; a subset.
+    fn status(&mut self, request_id: &str) -> Result<(), Halt> {
+        match self.behaviour.status {
+            Status::Answer => {}
+            Status::Deaf => return Ok(()),
+            Status::AfterMs(milliseconds) => {
+                self.attend(Wait::Until(Instant::now() + Duration::from_millis(milliseconds)))?;
+            }
+        }
+        let row = |label: &str, value: &str| json!({ "label": label, "value": value });
+        let answer = json!({ "sections": [
+            { "title": "Session", "rows": [
+                row("Version", VERSION),
+                row("Session ID", &self.session_id),
+                row("cwd", &self.surroundings.cwd.to_string_lossy()),
+                row("API key", "simulated"),
+            ] },
+            { "title": "Environment", "rows": [row("Model", &self.model)] },
+        ] });
         Ok(self.succeed(request_id, &answer)?)
     }
 

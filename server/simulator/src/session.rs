@@ -14,7 +14,7 @@ use crate::ledger::{Ledger, Tokens};
 use crate::opening::{Opened, Surroundings};
 use crate::outbox::{Outbox, WriteMode};
 use crate::player::Player;
-use crate::scenario::{Initialize, Selection};
+use crate::scenario::{Initialize, Selection, Status};
 use crate::transcript::Transcript;
 
 /// The model if none is named.
@@ -59,6 +59,7 @@ impl<W> std::fmt::Debug for Session<'_, W> {
 #[derive(Debug, Default)]
 pub(crate) struct Behaviour {
     pub(crate) initialize: Initialize,
+    pub(crate) status: Status,
     pub(crate) ignore_eof: bool,
     pub(crate) write: WriteMode,
 }

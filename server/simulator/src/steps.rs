@@ -60,6 +60,7 @@ impl<W: Write> Player<'_, '_, W> {
                 let pid = effects::spawn_grandchild(*grandchild)?;
                 writeln!(self.session.stderr, "simulated grandchild {pid}")?;
             }
+            Step::Status(status) => self.session.behaviour.status = *status,
             Step::Hang => self.session.attend(Wait::Forever)?,
             Step::Crash(crash) => {
                 return Err(Halt::End(match crash {

@@ -14,7 +14,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-pub use control::{ControlRequest, InitializeResponse, InterruptResponse, RequestBody};
+pub use control::{ControlRequest, InitializeResponse, InterruptResponse, RequestBody, StatusResponse};
 pub use event::{Event, StreamEvent};
 pub use head::parse;
 pub use message::{Assistant, Block, Content, Message, User};

@@ -132,3 +132,24 @@ pub enum ControlError {
     #[error("the process has exited or is stopping")]
     Exited,
 }
+
+/// Why a process did not say how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatusError {
+    /// It does not answer: it hangs, is stopped by somebody else, or the machine is overloaded.
+    #[error("no answer within {}", Seconds(*after))]
+    Silent {
+        /// How long it had.
+        after: Duration,
+    },
+    /// Its output waits for the one who reads the turn, so that nobody knows whether it has answered.
+    #[error("its output waits to be taken")]
+    Held,
+    /// It is paused by us; resume it first.
+    #[error("the process is paused")]
+    Paused,
+    /// It is stopping or gone.
+    #[error("the process has exited or is stopping")]
+    Exited,
+}

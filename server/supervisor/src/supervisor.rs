@@ -49,6 +49,7 @@ impl Supervisor {
         let spawned = spawn(&self.options.reaper, &program, &launch.arguments(), &environment, &dirs.cwd())
             .map_err(|source| StartError::Spawn { reaper: self.options.reaper.clone(), source })?;
 
+        let reaper = spawned.reaper.id().unwrap_or_default();
         let (requests, mailbox) = mpsc::channel(MAILBOX);
         let (state, mut states) = watch::channel(ProcessState::Starting);
         let (ready, answered) = oneshot::channel();
@@ -60,7 +61,7 @@ impl Supervisor {
         match tokio::time::timeout(self.options.initialize_timeout, answered).await {
             Ok(Ok(ready)) => {
                 debug!(instance = %launch.instance, process_id = ready.process_id, "process started");
-                Ok(Process::new(requests, states, ready))
+                Ok(Process::new(requests, states, ready, reaper))
             }
             Ok(Err(_died)) => {
                 Err(start_error(exited(&mut states).await, &launch.session, &program, &self.options))

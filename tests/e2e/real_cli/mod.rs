@@ -4,6 +4,7 @@ mod by_hand;
 mod cancellation;
 mod confinement;
 mod conversations;
+mod health;
 mod instances;
 mod modules;
 mod process_death;

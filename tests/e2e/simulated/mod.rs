@@ -9,6 +9,7 @@ mod demo;
 mod faults;
 mod flat;
 mod found;
+mod health;
 mod kills;
 mod leaving;
 mod modules;

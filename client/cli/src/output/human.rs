@@ -12,7 +12,8 @@ pub(crate) fn short_id(id: &str) -> &str {
 
 /// `FAILED` of `TURN_STATE_FAILED`.
 pub(crate) fn state(name: &str) -> &str {
-    name.split_once("_STATE_").map_or(name, |(_, state)| state)
+    let after = |mark| name.split_once(mark).map(|(_, state)| state);
+    after("_STATE_").or_else(|| after("_STATUS_")).unwrap_or(name)
 }
 
 /// Text that may go to a terminal: newlines and tabs stay, other control characters are shown and not obeyed.

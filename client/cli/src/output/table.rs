@@ -167,9 +167,11 @@ fn painted(line: &str, paint: Paint) -> String {
 /// The colour of a state.
 pub(crate) fn tone(state: &str) -> Tone {
     match state {
-        "COMPLETED" | "IDLE" | "ACTIVE" | "serving" => Tone::Good,
-        "QUEUED" | "RUNNING" | "BUSY" | "STARTING" | "STOPPING" | "PAUSED" | "draining" => Tone::Busy,
-        "FAILED" | "CANCELLED" => Tone::Bad,
+        "COMPLETED" | "IDLE" | "ACTIVE" | "HEALTHY" | "serving" => Tone::Good,
+        "QUEUED" | "RUNNING" | "BUSY" | "STARTING" | "STOPPING" | "PAUSED" | "DEGRADED" | "draining" => {
+            Tone::Busy
+        }
+        "FAILED" | "CANCELLED" | "UNHEALTHY" => Tone::Bad,
         _ => Tone::Faint,
     }
 }

@@ -32,7 +32,11 @@ impl View for v1::Instance {
             .fact("turns", self.turn_count.to_string())
             .fact("tokens", tokens(self.usage.as_ref()))
             .fact("cost", cost(self.cost_usd))
-            .fact("memory", memory(self.memory_bytes))
+            .fact("memory", memory(self.memory_bytes));
+        if let Some(health) = &self.health {
+            details = of_health(details, health);
+        }
+        details = details
             .fact("created", time(self.create_time.as_ref()))
             .fact("last active", time(self.last_active_time.as_ref()));
         if let Some(exit) = &self.exit {
@@ -45,6 +49,23 @@ impl View for v1::Instance {
         }
         details
     }
+}
+
+fn of_health(details: Details, health: &v1::InstanceHealth) -> Details {
+    let response = health.response_time.and_then(|time| std::time::Duration::try_from(time).ok());
+    let checked = ago(health.checked_time.as_ref(), SystemTime::now());
+    let answered = response.map(|time| format!(", answered in {}", duration(time))).unwrap_or_default();
+    let processes = match health.processes {
+        0 => String::new(),
+        1 => format!("1, {}", health.process_state),
+        more => format!("{more}, the CLI's is {}", health.process_state),
+    };
+    details
+        .state("health", state(health.status().as_str_name()))
+        .fact("health reason", &health.reason)
+        .fact("checked", format!("{checked}{answered}"))
+        .fact("processes", processes)
+        .fact("memory of its own", memory(health.pss_bytes))
 }
 
 impl View for v1::Conversation {
@@ -150,18 +171,20 @@ pub(crate) fn instances(instances: &[v1::Instance]) -> Table {
         Column::new("ID"),
         Column::new("NAME").flexible().droppable(1),
         Column::new("STATE").painted(),
-        Column::new("BACKEND").droppable(5),
-        Column::new("CONVERSATION").droppable(4),
-        Column::new("TURNS").right().droppable(3),
-        Column::new("MEMORY").right().droppable(6),
-        Column::new("COST").right().droppable(7),
-        Column::new("LAST ACTIVE").droppable(2),
+        Column::new("HEALTH").painted().droppable(2),
+        Column::new("BACKEND").droppable(6),
+        Column::new("CONVERSATION").droppable(5),
+        Column::new("TURNS").right().droppable(4),
+        Column::new("MEMORY").right().droppable(7),
+        Column::new("COST").right().droppable(8),
+        Column::new("LAST ACTIVE").droppable(3),
     ]);
     for instance in instances {
         table.row([
             short_id(&instance.id).into(),
             or_dash(&instance.name),
             state(instance.state().as_str_name()).into(),
+            or_dash(instance.health.as_ref().map_or("", |health| state(health.status().as_str_name()))),
             instance.backend.clone(),
             or_dash(short_id(&instance.conversation_id)),
             instance.turn_count.to_string(),

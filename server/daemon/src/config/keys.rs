@@ -144,6 +144,13 @@ pub(super) const KEYS: &[Key] = &[
         reload: Restart,
     },
     Key {
+        path: "pool.health_interval",
+        doc: "How often each process is asked how it is: a request that Claude Code answers itself, in milliseconds and without cost.",
+        kind: Span(|c| &mut c.pool.health_interval),
+        unset: Plain,
+        reload: Restart,
+    },
+    Key {
         path: "module_dirs",
         doc: "Directories with module descriptors, watched and reloaded (docs/descriptors.md).",
         kind: Paths(|c| &mut c.module_dirs),

@@ -288,6 +288,7 @@ pub(super) fn defaults(environment: &BTreeMap<String, String>) -> Config {
             idle_timeout: Duration::from_secs(15 * 60),
             turn_timeout: Duration::from_secs(30 * 60),
             drain_timeout: Duration::from_secs(30),
+            health_interval: Duration::from_secs(15),
         },
         module_dirs: Vec::new(),
         template_dirs: Vec::new(),

@@ -107,6 +107,8 @@ pub struct PoolOptions {
     pub turn_timeout: Duration,
     /// How long running turns may go on once the server shuts down.
     pub drain_timeout: Duration,
+    /// How often each process is asked how it is.
+    pub health_interval: Duration,
 }
 
 /// All settings, checked.

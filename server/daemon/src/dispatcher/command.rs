@@ -6,7 +6,11 @@ use claude_comms_model::{ConversationId, Instance, InstanceExit, InstanceId, Tur
 use tokio::sync::oneshot;
 
 use super::{InstanceView, Load, NewInstance, NewTurn, Refused, Submitted};
-use crate::{backend::Running, live::LiveTurn};
+use crate::{
+    backend::Running,
+    health::{Finding, Watched},
+    live::LiveTurn,
+};
 
 /// How a lease comes back.
 #[derive(Debug, Default)]
@@ -32,6 +36,8 @@ pub(crate) enum Command {
     FindInstance(String, Reply<InstanceView>),
     Instances(oneshot::Sender<Vec<InstanceView>>),
     Load(oneshot::Sender<Load>),
+    Vitals(oneshot::Sender<Vec<Watched>>),
+    Checked(InstanceId, Box<Finding>),
     Drain(Duration, oneshot::Sender<()>),
 
     /// A turn's task is done with it; its conversation's next one may run.

@@ -134,6 +134,7 @@ impl DispatcherTask {
         self.watch_process(id, &running);
         if let Some(entry) = self.pool.get_mut(id) {
             entry.process_id = running.process.process_id();
+            entry.vitals = Some(running.process.vitals());
             entry.idle = Some(running);
         }
         if self.pool.apply(id, InstanceEvent::Ready) == Some(InstanceState::Stopping) {
@@ -154,6 +155,7 @@ impl DispatcherTask {
         self.watch_process(id, running);
         if let Some(entry) = self.pool.get_mut(id) {
             entry.process_id = running.process.process_id();
+            entry.vitals = Some(running.process.vitals());
             entry.record.process_generation += 1;
             let pinned = entry.record.pinned.then(|| entry.record.clone());
             if entry.state == InstanceState::Starting {
@@ -240,7 +242,9 @@ impl DispatcherTask {
             let known = self.pool.stopped().find(|record| record.id == id).cloned();
             let _ = reply.send(known.map_or_else(
                 || Err(Refused::NoSuchInstance(id.to_string())),
-                |record| Ok(InstanceView { record, state: InstanceState::Stopped, process_id: 0 }),
+                |record| {
+                    Ok(InstanceView { record, state: InstanceState::Stopped, process_id: 0, health: None })
+                },
             ));
             return;
         }

@@ -2,6 +2,7 @@
 //! running turn a conversation is kept by its map, not by a lock. The queue's truth is the store; this is a cache of it.
 
 mod command;
+mod health;
 mod instances;
 mod lines;
 mod task;
@@ -23,6 +24,7 @@ pub(crate) use lines::Lease;
 
 use crate::{
     backend::{Backend, NotReady},
+    health::{Finding, Watched},
     hub::EventHub,
     live::LiveTurn,
 };
@@ -156,6 +158,8 @@ pub struct InstanceView {
     pub state: InstanceState,
     /// Its process; 0 without one.
     pub process_id: u32,
+    /// How its process was when it was last checked.
+    pub health: Option<Finding>,
 }
 
 /// What the dispatcher is doing.
@@ -261,6 +265,20 @@ impl Dispatcher {
     /// [`Refused::Gone`].
     pub async fn load(&self) -> Result<Load, Refused> {
         self.ask(Command::Load).await
+    }
+
+    /// The processes to be checked.
+    ///
+    /// # Errors
+    /// [`Refused::Gone`].
+    pub(crate) async fn vitals(&self) -> Result<Vec<Watched>, Refused> {
+        self.ask(Command::Vitals).await
+    }
+
+    /// What was found of an instance's process.
+    pub(crate) async fn checked(&self, id: InstanceId, finding: Finding) {
+        // Gone with the server, which nobody asks about its instances any more.
+        let _ = self.commands.send(Command::Checked(id, Box::new(finding))).await;
     }
 
     /// Takes no new turns, lets the running ones end until `deadline`, then cancels them; ends every process. Turns that

@@ -116,6 +116,10 @@ impl DispatcherTask {
             Command::Load(reply) => {
                 let _ = reply.send(self.load());
             }
+            Command::Vitals(reply) => {
+                let _ = reply.send(self.watched());
+            }
+            Command::Checked(id, finding) => self.checked(id, *finding),
             Command::Drain(grace, reply) => self.drain(grace, reply),
             Command::TurnDone(turn, conversation) => self.lines.remove(turn, conversation),
             Command::Returned(id, report) => self.returned(id, *report),

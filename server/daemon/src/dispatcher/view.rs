@@ -11,6 +11,7 @@ impl DispatcherTask {
                 record: entry.record.clone(),
                 state: entry.state,
                 process_id: entry.process_id,
+                health: entry.health(),
             });
         }
         self.pool
@@ -20,6 +21,7 @@ impl DispatcherTask {
                 record: record.clone(),
                 state: InstanceState::Stopped,
                 process_id: 0,
+                health: None,
             })
             .ok_or_else(|| Refused::NoSuchInstance(id.to_string()))
     }
@@ -41,11 +43,17 @@ impl DispatcherTask {
         let mut views: Vec<InstanceView> = self
             .pool
             .iter()
-            .map(|e| InstanceView { record: e.record.clone(), state: e.state, process_id: e.process_id })
+            .map(|e| InstanceView {
+                record: e.record.clone(),
+                state: e.state,
+                process_id: e.process_id,
+                health: e.health(),
+            })
             .chain(self.pool.stopped().map(|record| InstanceView {
                 record: record.clone(),
                 state: InstanceState::Stopped,
                 process_id: 0,
+                health: None,
             }))
             .collect();
         views.sort_by_key(|view| view.record.id);

@@ -4,7 +4,10 @@ use claude_comms_model as model;
 use claude_comms_model::{ConversationState, InstanceState, Timestamp, TurnState, TurnStateKind, Usage};
 use claude_comms_proto::v1;
 
-use crate::dispatcher::InstanceView;
+use crate::{
+    dispatcher::InstanceView,
+    health::{Condition, Finding},
+};
 
 /// Where a record is shown: alone or in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,6 +230,25 @@ pub(super) fn conversation(conversation: &model::Conversation, shown: Shown) -> 
     }
 }
 
+fn health(finding: &Finding) -> v1::InstanceHealth {
+    let status = match finding.condition {
+        Condition::Healthy => v1::InstanceHealthStatus::Healthy,
+        Condition::Degraded => v1::InstanceHealthStatus::Degraded,
+        Condition::Unhealthy => v1::InstanceHealthStatus::Unhealthy,
+    };
+    let facts = finding.facts;
+    v1::InstanceHealth {
+        status: status.into(),
+        checked_time: Some(timestamp(finding.checked_time)),
+        reason: finding.reason.clone(),
+        response_time: finding.response_time.and_then(|time| time.try_into().ok()),
+        process_state: facts.map(|facts| facts.state.to_string()).unwrap_or_default(),
+        processes: facts.map_or(0, |facts| facts.processes),
+        rss_bytes: facts.map_or(0, |facts| facts.rss_bytes),
+        pss_bytes: facts.map_or(0, |facts| facts.pss_bytes),
+    }
+}
+
 pub(super) fn instance(view: &InstanceView, shown: Shown) -> v1::Instance {
     let record = &view.record;
     let state = match view.state {
@@ -249,7 +271,8 @@ pub(super) fn instance(view: &InstanceView, shown: Shown) -> v1::Instance {
         turn_count: record.turn_count,
         usage: Some(usage(record.usage)),
         cost_usd: record.cost_usd,
-        memory_bytes: crate::memory::resident_bytes(view.process_id),
+        memory_bytes: claude_comms_supervisor::resident_bytes(view.process_id),
+        health: view.health.as_ref().map(health),
         create_time: Some(timestamp(record.create_time)),
         last_active_time: Some(timestamp(record.last_active_time)),
         exit: record.exit.as_ref().map(|exit| v1::InstanceExit {

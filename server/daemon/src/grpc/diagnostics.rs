@@ -40,7 +40,7 @@ impl DiagnosticsService for DiagnosticsHandlers {
             backend_version: context.backend.version(),
             start_time: Some(convert::timestamp(context.start_time.into())),
             process_id: std::process::id(),
-            memory_bytes: crate::memory::resident_bytes(std::process::id()),
+            memory_bytes: claude_comms_supervisor::resident_bytes(std::process::id()),
             endpoints: context.endpoints.as_ref().clone(),
             draining: load.draining,
             running_turns: small(load.running),

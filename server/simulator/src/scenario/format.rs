@@ -86,6 +86,8 @@ pub(crate) struct StartRule {
     pub(crate) exit: Option<i32>,
     #[serde(default)]
     pub(crate) initialize: Initialize,
+    #[serde(default)]
+    pub(crate) status: Status,
     /// Stay when stdin is closed.
     #[serde(default)]
     pub(crate) ignore_eof: bool,
@@ -106,6 +108,18 @@ pub(crate) enum Initialize {
     AfterMs(u64),
     /// With an error of this text.
     Refuse(String),
+}
+
+/// How `get_status` requests are answered.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    #[default]
+    Answer,
+    /// Never.
+    Deaf,
+    /// Each after so many milliseconds.
+    AfterMs(u64),
 }
 
 /// One turn's behaviour.
@@ -175,6 +189,8 @@ pub(crate) enum Step {
     /// So many KiB of noise on stderr: more than 64 fill a pipe that nobody drains.
     StderrKibibytes(usize),
     SpawnGrandchild(Grandchild),
+    /// From here on `get_status` is answered like this.
+    Status(Status),
     /// Wait for an interrupt or the end of the process.
     Hang,
     /// The process ends here.

@@ -7,8 +7,8 @@ mod load;
 mod selection;
 
 pub(crate) use format::{
-    ApiRetry, Crash, Fail, Garbage, Grandchild, HugeLine, HugeLineKind, Initialize, Repeat, Scenario, Step,
-    ToolCall,
+    ApiRetry, Crash, Fail, Garbage, Grandchild, HugeLine, HugeLineKind, Initialize, Repeat, Scenario, Status,
+    Step, ToolCall,
 };
 pub(crate) use load::load;
 pub(crate) use selection::{Asked, Chosen, Selection};

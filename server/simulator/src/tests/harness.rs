@@ -82,6 +82,7 @@ impl Machine {
         let mut behaviour = Behaviour { write: self.scenario.write, ..Behaviour::default() };
         for rule in selection.start_rules().unwrap() {
             behaviour.initialize = rule.initialize.clone();
+            behaviour.status = rule.status;
         }
         let (events, inbox) = Inbox::new();
         let lines = stdin.to_vec();

@@ -39,6 +39,26 @@ fn initialize_may_be_deaf_slow_or_refused() {
 }
 
 #[test]
+fn the_status_is_told_as_the_cli_tells_it_unless_it_is_deaf() {
+    let status = request("status-1", json!({ "subtype": "get_status" }));
+    let ran = Machine::new("").run(&[], std::slice::from_ref(&status));
+    let response = &ran.lines()[0]["response"];
+    assert_eq!((&response["subtype"], &response["request_id"]), (&json!("success"), &json!("status-1")));
+    assert_eq!(
+        response["response"]["sections"][0]["rows"][0],
+        json!({ "label": "Version", "value": "2.1.330-simulated" })
+    );
+    let deaf = Machine::new("start: [{ status: deaf }]").run(&[], std::slice::from_ref(&status));
+    assert!(deaf.story().is_empty(), "{:?}", deaf.story());
+    let slow = Machine::new("start: [{ status: { after_ms: 1 } }]").run(&[], std::slice::from_ref(&status));
+    assert_eq!(slow.story(), ["response success"]);
+    let from_a_turn_on = Machine::new("turns: [{ steps: [{ status: deaf }, { text: yes }] }]")
+        .run(&[], &[status.clone(), user(uuid(1), "go"), status]);
+    let answers = from_a_turn_on.story().iter().filter(|line| line.starts_with("response")).count();
+    assert_eq!(answers, 1, "{:?}", from_a_turn_on.story());
+}
+
+#[test]
 fn an_unknown_request_is_refused_and_the_process_lives() {
     let ran = Machine::new("").run(&[], &[request("9", json!({ "subtype": "fly" })), user(uuid(1), "x")]);
     let response = &ran.lines()[0]["response"];

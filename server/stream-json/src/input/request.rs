@@ -57,6 +57,9 @@ pub enum Request<'a> {
     },
     /// Token counts of the context; costs API calls.
     GetContextUsage,
+    /// What the CLI is and how it is logged in; answered locally, also while a turn runs. See
+    /// [`StatusResponse`](crate::output::StatusResponse).
+    GetStatus,
     /// States of the MCP servers.
     McpStatus,
     /// Replace the in-process MCP servers.
@@ -74,8 +77,8 @@ pub enum Request<'a> {
 
 impl Request<'_> {
     /// Requests without fields that are answered locally in 1-12 ms (CLI 2.1.330); for [`Request::Plain`].
-    pub const PLAIN: [&'static str; 6] =
-        ["get_settings", "get_status", "get_usage", "get_session_cost", "list_models", "get_binary_version"];
+    pub const PLAIN: [&'static str; 5] =
+        ["get_settings", "get_usage", "get_session_cost", "list_models", "get_binary_version"];
 }
 
 /// Fields of `initialize`; what is `None` or empty is left to the command line.

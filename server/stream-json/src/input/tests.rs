@@ -72,7 +72,8 @@ fn the_other_requests_carry_their_fields() {
         (Request::GetContextUsage, r#"{"subtype":"get_context_usage"}"#),
         (Request::McpStatus, r#"{"subtype":"mcp_status"}"#),
         (Request::McpSetServers { servers }, r#"{"subtype":"mcp_set_servers","servers":{}}"#),
-        (Request::Plain { subtype: "get_status" }, r#"{"subtype":"get_status"}"#),
+        (Request::GetStatus, r#"{"subtype":"get_status"}"#),
+        (Request::Plain { subtype: "get_usage" }, r#"{"subtype":"get_usage"}"#),
     ] {
         assert_eq!(request(sent), wrapped(body));
     }

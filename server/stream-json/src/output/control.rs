@@ -145,6 +145,49 @@ pub struct InterruptResponse {
     pub cancelled: Vec<String>,
 }
 
+/// Body of the answer to `get_status`: what the CLI would show a person, as titled rows of label and value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct StatusResponse {
+    sections: Vec<StatusSection>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct StatusSection {
+    rows: Vec<StatusRow>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct StatusRow {
+    label: String,
+    /// A text on 2.1.330; other shapes of later releases are passed over.
+    value: serde_json::Value,
+}
+
+impl StatusResponse {
+    /// Reads the body of a successful answer.
+    ///
+    /// # Errors
+    /// [`ParseError::Malformed`] if a field has another type.
+    pub fn parse(body: &RawValue) -> Result<Self, ParseError> {
+        serde_json::from_str(body.get()).map_err(|error| ParseError::new("status response", &error))
+    }
+
+    /// The text of the first row with this label, e.g. `Version`, `Model`, `cwd`.
+    pub fn row(&self, label: &str) -> Option<&str> {
+        let mut rows = self.sections.iter().flat_map(|section| &section.rows);
+        rows.find(|row| row.label == label)?.value.as_str()
+    }
+
+    /// Where the CLI has its credential from: the name of a variable on 2.1.330 (`ANTHROPIC_API_KEY`,
+    /// `CLAUDE_CODE_OAUTH_TOKEN`), never the credential. `None` if it has none.
+    pub fn credential(&self) -> Option<&str> {
+        ["API key", "Auth token"].into_iter().find_map(|label| self.row(label))
+    }
+}
+
 impl InitializeResponse {
     /// Reads the body of a successful answer.
     ///

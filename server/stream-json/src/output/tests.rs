@@ -137,6 +137,22 @@ fn answers_of_the_cli_are_read() {
     assert_eq!((&*message, code.as_deref()), ("no", Some("unsupported_request")));
 }
 
+/// The line is 2.1.330's, with an OAuth token; with a key the row is `API key`.
+#[test]
+fn the_cli_s_status_is_read_by_label() {
+    let line = r#"{"type":"control_response","response":{"subtype":"success","request_id":"status-1","response":{"sections":[{"title":"Session","rows":[{"label":"Version","value":"2.1.330"},{"label":"cwd","value":"/w"},{"label":"Auth token","value":"CLAUDE_CODE_OAUTH_TOKEN"}]},{"title":"Environment","rows":[{"label":"Model","value":"claude-sonnet-5-5"},{"label":"Later","value":[1]},{"new":1}]}]}}}"#;
+    let Output::ControlResponse(response) = parse(line).unwrap() else { panic!() };
+    let Answer::Success(Some(body)) = response.answer else { panic!() };
+    let status = StatusResponse::parse(body).unwrap();
+    assert_eq!((status.row("Version"), status.row("Model")), (Some("2.1.330"), Some("claude-sonnet-5-5")));
+    assert_eq!((status.row("Later"), status.row("nothing")), (None, None));
+    assert_eq!(status.credential(), Some("CLAUDE_CODE_OAUTH_TOKEN"));
+    let key = r#"{"sections":[{"rows":[{"label":"API key","value":"ANTHROPIC_API_KEY"}]}]}"#;
+    let key = StatusResponse::parse(serde_json::from_str(key).unwrap()).unwrap();
+    assert_eq!(key.credential(), Some("ANTHROPIC_API_KEY"));
+    assert_eq!(StatusResponse::parse(serde_json::from_str("{}").unwrap()).unwrap().credential(), None);
+}
+
 #[test]
 fn informational_lines_are_read() {
     let read = |line| parse(line).unwrap();

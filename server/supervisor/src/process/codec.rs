@@ -3,7 +3,7 @@
 use claude_comms_stream_json::{
     control::{Answer, ControlResponse},
     framing::{LineSplitter, is_message},
-    output::{ControlRequest, InitializeResponse, Output, RequestBody, parse_bytes},
+    output::{ControlRequest, InitializeResponse, Output, RequestBody, StatusResponse, parse_bytes},
     turn::{TurnReader, TurnUpdate},
 };
 use serde_json::value::RawValue;
@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 /// Request id of the one `initialize`.
 pub(super) const INITIALIZE: &str = "initialize";
+/// Request ids of `get_status` are this and a number.
+pub(super) const STATUS: &str = "status-";
 
 #[derive(Debug)]
 pub(super) struct Codec {
@@ -26,6 +28,8 @@ pub(super) struct Decoded {
     pub(super) replies: Vec<u8>,
     /// `initialize` was answered, or refused with this message.
     pub(super) initialized: Option<Result<InitializeResponse, String>>,
+    /// `get_status` was answered: the newest answer's number, and what it said if it could be read.
+    pub(super) status: Option<(u64, Option<StatusResponse>)>,
 }
 
 impl Codec {
@@ -60,6 +64,9 @@ impl Codec {
                 Output::ControlResponse(response) if response.request_id == INITIALIZE => {
                     decoded.initialized = Some(initialize_answer(response)?);
                 }
+                Output::ControlResponse(response) if response.request_id.starts_with(STATUS) => {
+                    decoded.status = status_answer(response);
+                }
                 _ => self.reader.read(&output, &mut decoded.updates),
             }
         }
@@ -75,6 +82,16 @@ fn initialize_answer(response: &ControlResponse<'_>) -> Result<Result<Initialize
         Answer::Success(None) => Ok(InitializeResponse::default()),
         Answer::Error { message, .. } => Err(message.clone().into_owned()),
     })
+}
+
+/// An older CLI refuses the request, a later one may say other things: both are alive, which is what was asked.
+fn status_answer(response: &ControlResponse<'_>) -> Option<(u64, Option<StatusResponse>)> {
+    let number = response.request_id.strip_prefix(STATUS)?.parse().ok()?;
+    let body = match &response.answer {
+        Answer::Success(Some(body)) => StatusResponse::parse(body).ok(),
+        Answer::Success(None) | Answer::Error { .. } => None,
+    };
+    Some((number, body))
 }
 
 /// A request left unanswered would hang the turn. None is supported: tools are allowed at launch or not

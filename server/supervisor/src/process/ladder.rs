@@ -28,6 +28,10 @@ impl ProcessTask {
             Request::Resume { reply } => {
                 let _gone = reply.send(self.resume());
             }
+            Request::Status { reply } => self.ask_status(reply),
+            Request::StatusLate { reply } => {
+                let _gone = reply.send(self.status.late(self.is_clogged()));
+            }
             Request::Stop(Stop::Graceful) => self.stop(),
             Request::Stop(Stop::Now) => self.kill(ExitCause::Killed),
         }

@@ -4,17 +4,21 @@ mod codec;
 mod ladder;
 mod outgoing;
 mod phase;
+mod status;
 mod task;
 mod turn;
+mod vitals;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use claude_comms_stream_json::turn::TurnUpdate;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use self::status::Late;
 pub(crate) use self::task::{ProcessTask, Ready};
-use crate::{ControlError, ExitCause, ExitInfo, ProcessState, SendError, Stop};
+pub use self::{status::StatusReport, vitals::Vitals};
+use crate::{ControlError, ExitCause, ExitInfo, ProcessState, SendError, StatusError, Stop};
 
 /// Batches a slow consumer may leave lying before the process is no longer read from.
 const BATCHES: usize = 16;
@@ -22,10 +26,27 @@ const BATCHES: usize = 16;
 /// What handles ask of the task. The mailbox holds a few; when it is full the asker waits.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Send { uuid: Uuid, text: String, reply: oneshot::Sender<Result<TurnUpdates, SendError>> },
-    Interrupt { reply: oneshot::Sender<Result<(), ControlError>> },
-    Pause { reply: oneshot::Sender<Result<(), ControlError>> },
-    Resume { reply: oneshot::Sender<Result<(), ControlError>> },
+    Send {
+        uuid: Uuid,
+        text: String,
+        reply: oneshot::Sender<Result<TurnUpdates, SendError>>,
+    },
+    Interrupt {
+        reply: oneshot::Sender<Result<(), ControlError>>,
+    },
+    Pause {
+        reply: oneshot::Sender<Result<(), ControlError>>,
+    },
+    Resume {
+        reply: oneshot::Sender<Result<(), ControlError>>,
+    },
+    Status {
+        reply: oneshot::Sender<Result<StatusReport, StatusError>>,
+    },
+    /// Nobody waits for the status any more: why is there none?
+    StatusLate {
+        reply: oneshot::Sender<Late>,
+    },
     Stop(Stop),
 }
 
@@ -43,6 +64,8 @@ struct Inner {
     requests: mpsc::Sender<Request>,
     state: watch::Receiver<ProcessState>,
     ready: Ready,
+    /// The reaper's process id; 0 if it is not known.
+    reaper: u32,
 }
 
 impl Process {
@@ -50,8 +73,9 @@ impl Process {
         requests: mpsc::Sender<Request>,
         state: watch::Receiver<ProcessState>,
         ready: Ready,
+        reaper: u32,
     ) -> Self {
-        Self { inner: Arc::new(Inner { requests, state, ready }) }
+        Self { inner: Arc::new(Inner { requests, state, ready, reaper }) }
     }
 
     /// The CLI's own process id, never the reaper's; 0 if the CLI did not tell it.
@@ -62,6 +86,19 @@ impl Process {
     /// The CLI's version, e.g. `2.1.330`; empty if it did not tell it.
     pub fn cli_version(&self) -> &str {
         &self.inner.ready.cli_version
+    }
+
+    /// Its vital signs: what may be asked by somebody who must not keep it alive.
+    pub fn vitals(&self) -> Vitals {
+        Vitals::new(&self.inner.requests, self.state(), self.process_id(), self.inner.reaper)
+    }
+
+    /// Asks the CLI how it is. As [`Vitals::status`].
+    ///
+    /// # Errors
+    /// [`StatusError`].
+    pub async fn status(&self, timeout: Duration) -> Result<StatusReport, StatusError> {
+        self.vitals().status(timeout).await
     }
 
     /// Sends a user message and returns what comes of it. One turn at a time.

@@ -18,6 +18,7 @@ use super::{
     codec::{Codec, Decoded, INITIALIZE},
     outgoing::Outgoing,
     phase::{DRAIN_LIMIT, Overdue, Phase, REAPER_LIMIT},
+    status::StatusAsk,
     turn::{Delivery, Turn},
 };
 use crate::{
@@ -56,6 +57,7 @@ pub(crate) struct ProcessTask {
     /// Set when the reaper was waited for, until the exit is published.
     exit_code: Option<Option<i32>>,
     pub(super) interrupts: u32,
+    pub(super) status: StatusAsk,
 }
 
 enum Step {
@@ -100,6 +102,7 @@ impl ProcessTask {
             cause: None,
             exit_code: None,
             interrupts: 0,
+            status: StatusAsk::default(),
             options,
         }
     }
@@ -177,6 +180,9 @@ impl ProcessTask {
             }
             None => {}
         }
+        if let Some((number, answer)) = decoded.status {
+            self.status.answered(number, answer);
+        }
         if let Some(turn) = &mut self.turn {
             let state = &self.state;
             let delivery = turn.deliver(decoded.updates, || transition(state, ProcessEvent::TurnEnded));
@@ -200,6 +206,9 @@ impl ProcessTask {
     }
 
     fn after(&mut self, delivery: Delivery) {
+        if delivery == Delivery::Clogged {
+            self.status.held();
+        }
         if delivery == Delivery::TurnEnded {
             self.turn = None;
             if let Phase::Live { overdue } = &mut self.phase {

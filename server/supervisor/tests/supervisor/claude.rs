@@ -197,3 +197,28 @@ async fn an_oauth_token_alone_is_used_without_bare_and_prompts_stay_verbatim() {
     in_time("the stop", process.stop(Stop::Graceful)).await;
     claude.bench.finish().await;
 }
+
+#[tokio::test]
+async fn the_real_cli_tells_its_status_idle_and_in_a_turn_without_a_call() {
+    let Some(claude) = Claude::new() else { return };
+    let process = claude.start("status", Session::New { id: Uuid::new_v4() }).await;
+    let limit = std::time::Duration::from_secs(10);
+    let report = process.status(limit).await.unwrap();
+    let answer = report.answer.expect("2.1.330 knows the request");
+    assert_eq!(answer.credential(), Some("ANTHROPIC_API_KEY"));
+    assert_eq!(answer.row("Version"), Some(process.cli_version()));
+    assert_eq!(claude.api.count(), 0, "it costs no call");
+    let mut updates = send(&process, UNENDING).await;
+    until_text(&mut updates).await;
+    let reader = claude.bench.tracker.spawn(async move { while updates.next().await.is_some() {} });
+    for _ in 0..3 {
+        let report = process.status(limit).await.unwrap();
+        println!("answered in {:?} during a turn", report.response_time);
+    }
+    let facts = process.vitals().facts().unwrap();
+    println!("{facts:?}");
+    assert!(facts.pss_bytes > 20 << 20 && facts.rss_bytes >= facts.pss_bytes, "{facts:?}");
+    process.stop(Stop::Now).await;
+    in_time("the reader", reader).await.unwrap();
+    claude.bench.finish().await;
+}

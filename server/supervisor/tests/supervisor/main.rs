@@ -12,3 +12,4 @@ mod support;
 mod sweep;
 mod tree;
 mod turn;
+mod vitals;

@@ -37,6 +37,10 @@ impl MessagesApi {
         Self { address, requests }
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+
     pub(crate) fn last_request(&self) -> Value {
         self.requests.lock().unwrap().last().cloned().unwrap()
     }
