@@ -23,6 +23,18 @@ pub enum ExitCause {
     Killed,
 }
 
+impl ExitCause {
+    /// The cause in a word, without what a process said.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Crashed => "crashed",
+            Self::Protocol(_) => "protocol",
+            Self::Killed => "killed",
+        }
+    }
+}
+
 /// The end of a process: its tree is gone and it was waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitInfo {

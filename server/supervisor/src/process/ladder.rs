@@ -126,7 +126,10 @@ impl ProcessTask {
             Phase::Live { .. } | Phase::Closing { .. } => {
                 self.life = None;
                 self.outgoing.close_now();
-                self.cause = Some(cause);
+                // Its output had ended and nobody had asked it to: whoever says Now because of that did not end it.
+                let by_itself = matches!(self.phase, Phase::Live { .. }) && self.stdout.is_none();
+                self.cause =
+                    Some(if by_itself && cause == ExitCause::Killed { ExitCause::Crashed } else { cause });
                 self.phase = Phase::Killing { until: Instant::now() + REAPER_LIMIT };
                 self.transition(ProcessEvent::StopBegun);
                 self.turn = None;

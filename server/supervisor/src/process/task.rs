@@ -41,7 +41,7 @@ pub(crate) struct ProcessTask {
     /// `None` once the tree was ordered to die.
     pub(super) life: Option<Life>,
     pub(super) outgoing: Outgoing,
-    stdout: Option<ChildStdout>,
+    pub(super) stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     stderr_room: Box<[u8; 4096]>,
     remembered: StderrRing,
@@ -286,7 +286,7 @@ impl ProcessTask {
         let Some(code) = self.exit_code.take() else { return };
         let cause = self.cause.take().unwrap_or(ExitCause::Crashed);
         let info = ExitInfo { code, cause, stderr: self.remembered.tail() };
-        debug!(code = info.code, cause = ?info.cause, "process exited");
+        debug!(code = info.code, cause = info.cause.as_str(), "process exited");
         self.transition(ProcessEvent::Exited(info));
         self.ready = None;
     }
