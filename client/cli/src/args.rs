@@ -158,6 +158,8 @@ pub(crate) enum Command {
     PreviewContext(PreviewContext),
     /// Show what the server is doing
     Status,
+    /// Show what the server has counted since its start: turns, times, tokens, cost, processes, refusals
+    Statistics,
     /// Print the version of this program
     Version,
 }

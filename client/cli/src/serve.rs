@@ -95,7 +95,10 @@ fn log(format: LogFormat, ui: &Ui) {
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match format {
         LogFormat::Text => layer.with_ansi(ui.err() == Paint::Colored).boxed(),
-        LogFormat::Json => layer.json().boxed(),
+        // One flat object a line; no span of ours is ever part of it.
+        LogFormat::Json => {
+            layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
     };
     // Only a second call in one process could fail.
     let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();

@@ -298,6 +298,18 @@ impl Client {
         .await
     }
 
+    /// Returns what the server has counted since its start.
+    ///
+    /// # Errors
+    /// [`Error`] by the server's reason.
+    pub async fn statistics(&self) -> Result<v1::Statistics, Error> {
+        self.unary(Repeat::Always, || {
+            let mut service = self.diagnostics();
+            async move { service.get_statistics(v1::GetStatisticsRequest {}).await }
+        })
+        .await
+    }
+
     async fn unary<T, F, Fut>(&self, repeat: Repeat, call: F) -> Result<T, Error>
     where
         F: FnMut() -> Fut,

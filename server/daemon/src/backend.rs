@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     config::{BackendKind, Config, Variables},
+    telemetry::Figures,
     transcript,
 };
 
@@ -91,11 +92,12 @@ pub struct Backend {
     supervisor: Supervisor,
     store: Arc<dyn Store>,
     probe: Arc<Probe>,
+    figures: Figures,
 }
 
 impl Backend {
     /// The backend that the settings name.
-    pub fn new(config: &Config, supervisor: Supervisor, store: Arc<dyn Store>) -> Self {
+    pub fn new(config: &Config, supervisor: Supervisor, store: Arc<dyn Store>, figures: Figures) -> Self {
         Self {
             kind: config.backend,
             scenario: config.scenario.clone(),
@@ -106,6 +108,7 @@ impl Backend {
             supervisor,
             store,
             probe: Arc::default(),
+            figures,
         }
     }
 
@@ -237,7 +240,10 @@ impl Backend {
             environment: self.environment.0.clone(),
             extra_args: self.extra_args.clone(),
         };
-        let process = self.supervisor.start(launch).await?;
+        let counted = self.figures.process_starts();
+        let started = self.supervisor.start(launch).await;
+        counted.is(&started);
+        let process = started?;
         Ok(Running {
             process,
             session_id,

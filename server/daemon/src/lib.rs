@@ -17,6 +17,7 @@ mod pool;
 pub mod query;
 mod recovery;
 pub mod server;
+pub mod telemetry;
 pub mod token;
 mod transcript;
 mod turn;

@@ -10,6 +10,7 @@ use claude_comms_supervisor::Supervisor;
 use crate::{
     dispatcher::Dispatcher,
     live::LiveTurn,
+    telemetry::{Asker, Figures, Settled, call::Origin},
     transcript::holds_memory,
     turn::{Demand, Verdict},
 };
@@ -22,6 +23,7 @@ pub(crate) async fn settle(
     store: &Arc<dyn Store>,
     supervisor: &Supervisor,
     instances_dir: &Path,
+    figures: &Figures,
 ) -> Result<Vec<Turn>, StoreError> {
     let swept = supervisor.sweep().await;
     if !swept.killed.is_empty() {
@@ -30,7 +32,7 @@ pub(crate) async fn settle(
     let mut waiting = Vec::new();
     for turn in store.unfinished_turns().await? {
         if matches!(turn.state, TurnState::Running { .. }) {
-            end(store, supervisor, turn).await?;
+            end(store, supervisor, figures, turn).await?;
         } else {
             waiting.push(turn);
         }
@@ -45,7 +47,12 @@ pub(crate) async fn settle(
     Ok(waiting)
 }
 
-async fn end(store: &Arc<dyn Store>, supervisor: &Supervisor, turn: Turn) -> Result<(), StoreError> {
+async fn end(
+    store: &Arc<dyn Store>,
+    supervisor: &Supervisor,
+    figures: &Figures,
+    turn: Turn,
+) -> Result<(), StoreError> {
     let conversation = store.conversation(turn.conversation_id).await?;
     let Left { fate, before_repair } = read_fate(store.as_ref(), supervisor, &turn, conversation.as_ref());
     let in_context = [&fate, &before_repair].into_iter().any(|fate| *fate != Fate::Absent);
@@ -59,7 +66,6 @@ async fn end(store: &Arc<dyn Store>, supervisor: &Supervisor, turn: Turn) -> Res
         Fate::Answered(answer) => (judged(&turn, answer.text), Some(answer.assistant_uuid)),
         Fate::Absent | Fate::Pending | Fate::Interrupted | Fate::Failed { .. } => (failed(), None),
     };
-    tracing::info!(turn.id = %turn.id, outcome = transition.name(), "turn of an earlier run ended");
     let finish = FinishTurn {
         turn_id: turn.id,
         lease: None,
@@ -73,7 +79,12 @@ async fn end(store: &Arc<dyn Store>, supervisor: &Supervisor, turn: Turn) -> Res
         last_assistant_uuid,
     };
     match store.finish_turn(finish).await {
-        Ok(_) | Err(StoreError::AlreadyTerminal(_)) => Ok(()),
+        Ok(finished) => {
+            let asker = conversation.map(|conversation| Asker::of(&conversation, Origin::default()));
+            figures.turn_ended(&finished.turn, &asker.unwrap_or_default(), Settled::AtStart);
+            Ok(())
+        }
+        Err(StoreError::AlreadyTerminal(_)) => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -1,17 +1,13 @@
 //! The server: opens everything in the one order that is safe, serves, and closes it again.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use claude_comms_proto::v1::{
     conversation_service_server::ConversationServiceServer,
     diagnostics_service_server::DiagnosticsServiceServer, instance_service_server::InstanceServiceServer,
     module_service_server::ModuleServiceServer,
 };
-use claude_comms_store::{OpenError, RedbStore, Store, StoreError};
+use claude_comms_store::{Commit, Observer, OpenError, RedbStore, Store, StoreError};
 use claude_comms_supervisor::Supervisor;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,7 +26,9 @@ use crate::{
     hub::EventHub,
     listen::{self, Bound, ListenError},
     modules::{self, Modules},
-    recovery, token,
+    recovery,
+    telemetry::{CallLayer, Figures, Observed},
+    token,
 };
 
 /// HTTP/2 windows: h2 polices unread small frames against half the connection's window (server/README.md, Decisions).
@@ -110,8 +108,16 @@ impl Server {
         }
         let tracker = TaskTracker::new();
         let data_dir = config.data_dir.clone();
+        let figures = Figures::new(config.pool.max_queue, config.pool.max_instances);
+        let observer = {
+            let figures = figures.clone();
+            Observer::new(move |commit: Commit| {
+                figures.committed(commit.operations, commit.took, commit.durable);
+            })
+        };
         let opened = tokio::task::spawn_blocking(move || {
-            RedbStore::open(&data_dir, claude_comms_store::Options::default())
+            let options = claude_comms_store::Options { observer, ..Default::default() };
+            RedbStore::open(&data_dir, options)
         });
         let store: Arc<dyn Store> = Arc::new(opened.await.expect("opening does not panic")?);
 
@@ -130,11 +136,12 @@ impl Server {
             claude_comms_supervisor::Options::new(store.server().id.to_string(), &instances_dir);
         options.reaper.clone_from(&config.own_binary);
         let supervisor = Supervisor::new(options, tracker.clone());
-        let waiting =
-            recovery::settle(&store, &supervisor, &instances_dir).await.map_err(StartError::Recovery)?;
+        let waiting = recovery::settle(&store, &supervisor, &instances_dir, &figures)
+            .await
+            .map_err(StartError::Recovery)?;
 
         let hub = EventHub::default();
-        let backend = Backend::new(&config, supervisor, Arc::clone(&store));
+        let backend = Backend::new(&config, supervisor, Arc::clone(&store), figures.clone());
         if let Err(not_ready) = backend.ready().await {
             warnings.push(format!("{not_ready}; turns are refused until then"));
         }
@@ -160,8 +167,14 @@ impl Server {
             max_attempts: config.max_attempts,
             stop_grace: Duration::from_secs(30),
         };
-        let dispatcher =
-            Dispatcher::start(options, Arc::clone(&store), backend.clone(), hub.clone(), tracker.clone());
+        let dispatcher = Dispatcher::start(
+            options,
+            Arc::clone(&store),
+            backend.clone(),
+            hub.clone(),
+            tracker.clone(),
+            figures.clone(),
+        );
         health::watch_instances(&tracker, ending.clone(), dispatcher.clone(), config.pool.health_interval);
         recovery::take_up(&store, &dispatcher, waiting).await.map_err(StartError::Recovery)?;
 
@@ -173,6 +186,8 @@ impl Server {
             "ready"
         );
         let endpoints = Arc::new(endpoints);
+        let observed =
+            Observed { figures: figures.clone(), dispatcher: dispatcher.clone(), store: Arc::clone(&store) };
         let context = Context {
             store,
             dispatcher,
@@ -184,7 +199,8 @@ impl Server {
             max_queue: config.pool.max_queue,
             max_instances: config.pool.max_instances,
             endpoints: Arc::clone(&endpoints),
-            start_time: SystemTime::now(),
+            start_time: figures.start_time(),
+            observed,
         };
         Ok(Self {
             bound,
@@ -279,8 +295,8 @@ impl Server {
         let _ =
             tokio::time::timeout(CLOSE_GRACE, async { while serving.join_next().await.is_some() {} }).await;
         serving.shutdown().await;
-        let Context { store, dispatcher, .. } = self.context;
-        drop(dispatcher);
+        let Context { store, dispatcher, observed, .. } = self.context;
+        drop((dispatcher, observed));
         self.ending.cancel();
         self.tracker.close();
         if tokio::time::timeout(CLOSE_GRACE, self.tracker.wait()).await.is_err() {
@@ -298,7 +314,8 @@ enum Incoming {
     Tcp(tokio::net::TcpListener),
 }
 
-type Router = tonic::transport::server::Router<Stack<LimitLayer, Stack<AuthLayer, Identity>>>;
+type Router =
+    tonic::transport::server::Router<Stack<LimitLayer, Stack<AuthLayer, Stack<CallLayer, Identity>>>>;
 
 fn router<H: tonic_health::pb::health_server::Health>(
     rule: Rule,
@@ -321,6 +338,7 @@ fn router<H: tonic_health::pb::health_server::Health>(
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE))
+        .layer(CallLayer::new(context.observed.figures.clone()))
         .layer(AuthLayer(rule))
         .layer(LimitLayer { prompt_limit_bytes: context.prompt_limit_bytes })
         .add_service(health)

@@ -14,6 +14,6 @@ pub use api::{
     NewConversation, RequestScope, STOPPED_INSTANCES, Scene, ServerIdentity, StartTurn, Started, Store,
     TurnQuery, UpgradeConversation, UpgradeOutcome,
 };
-pub use embedded::{Options, RedbStore};
+pub use embedded::{Commit, Observer, Options, RedbStore};
 pub use error::{OpenError, StoreError};
 pub use registry::{MODULE_REVISIONS, ModuleRevisionInfo, RegisterModule, RegisterOutcome};

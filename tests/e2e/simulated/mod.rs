@@ -20,3 +20,4 @@ mod restart;
 mod secure;
 mod stalled;
 mod support;
+mod telemetry;

@@ -67,6 +67,7 @@ async fn dispatch(context: &mut Context<'_>, command: Command) -> Result<Exit, F
         Command::QueryModule(query) => questions::query(context, query).await,
         Command::PreviewContext(preview) => questions::preview(context, preview).await,
         Command::Status => server::status(context).await,
+        Command::Statistics => server::statistics(context).await,
         Command::Version => server::version(context.ui),
         Command::ValidateModule(_) => unreachable!("run answers what needs no server"),
         Command::Serve(_) | Command::Demo(_) => unreachable!("main runs what needs a server of its own"),

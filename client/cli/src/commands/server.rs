@@ -13,6 +13,12 @@ pub(super) async fn status(context: &mut Context<'_>) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+pub(super) async fn statistics(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let statistics = context.patience.wait(context.client.statistics()).await?;
+    context.ui.resource(&statistics)?;
+    Ok(Exit::Done)
+}
+
 pub(super) fn version(ui: &Ui) -> Result<Exit, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     match ui.format {

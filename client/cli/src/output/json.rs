@@ -33,6 +33,7 @@ resources!(
     ListTurnsResponse,
     Module,
     ServerInfo,
+    Statistics,
     Turn,
     TurnEvent,
 );

@@ -5,6 +5,7 @@ mod indent;
 mod json;
 pub(crate) mod module_views;
 mod schema_words;
+mod statistics;
 mod table;
 pub(crate) mod views;
 

@@ -174,10 +174,14 @@ impl DispatcherTask {
         let process_id = running.process.process_id();
         // Not a clone of the handle: the last handle's drop must still end the process.
         let mut states = running.process.state();
+        let figures = self.figures.clone();
         self.tracker.spawn(async move {
             let exit =
                 match states.wait_for(|state| matches!(state, ProcessState::Exited(_))).await.as_deref() {
-                    Ok(ProcessState::Exited(exit)) => exit_record(exit),
+                    Ok(ProcessState::Exited(exit)) => {
+                        figures.process_exited(&exit.cause);
+                        exit_record(exit)
+                    }
                     _ => return,
                 };
             if let Some(commands) = commands.upgrade() {

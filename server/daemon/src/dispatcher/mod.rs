@@ -27,6 +27,7 @@ use crate::{
     health::{Finding, Watched},
     hub::EventHub,
     live::LiveTurn,
+    telemetry::{Figures, call::Origin},
 };
 
 /// Commands that may wait for the task. Full: senders wait.
@@ -68,6 +69,8 @@ pub struct NewTurn {
     pub timeout: Duration,
     /// The instance that must run it.
     pub target: Option<InstanceId>,
+    /// The call that brought it.
+    pub origin: Origin,
 }
 
 /// An instance to start.
@@ -189,10 +192,18 @@ impl Dispatcher {
         backend: Backend,
         hub: EventHub,
         tracker: TaskTracker,
+        figures: Figures,
     ) -> Self {
         let (commands, mailbox) = mpsc::channel(MAILBOX);
-        let task =
-            task::DispatcherTask::new(options, store, backend, hub, tracker.clone(), commands.downgrade());
+        let task = task::DispatcherTask::new(
+            options,
+            store,
+            backend,
+            hub,
+            tracker.clone(),
+            figures,
+            commands.downgrade(),
+        );
         tracker.spawn(task.run(mailbox));
         Self { commands }
     }

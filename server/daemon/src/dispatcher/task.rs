@@ -27,6 +27,7 @@ use crate::{
     hub::EventHub,
     live::{LiveEvent, LiveTurn},
     pool::{Grant, Pool},
+    telemetry::Figures,
     turn::{self, Begin, TurnTask},
 };
 
@@ -48,6 +49,7 @@ pub(super) struct DispatcherTask {
     pub(super) launches: CancellationToken,
     /// Messages to itself that come later; gone with the task.
     timers: JoinSet<()>,
+    pub(super) figures: Figures,
 }
 
 impl DispatcherTask {
@@ -57,6 +59,7 @@ impl DispatcherTask {
         backend: Backend,
         hub: EventHub,
         tracker: TaskTracker,
+        figures: Figures,
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
         let pool = Pool::new(options.max_instances);
@@ -74,6 +77,7 @@ impl DispatcherTask {
             draining: None,
             launches: CancellationToken::new(),
             timers: JoinSet::new(),
+            figures,
         }
     }
 
@@ -222,6 +226,8 @@ impl DispatcherTask {
             granted,
             max_attempts: self.options.max_attempts,
             tracker: self.tracker.clone(),
+            figures: self.figures.clone(),
+            asker: begin.asker(),
         };
         turn::spawn(task, begin);
     }

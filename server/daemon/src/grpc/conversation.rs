@@ -194,7 +194,7 @@ impl ConversationService for ConversationHandlers {
         let id = check.id("turn_id", &request.turn_id);
         let live = self.0.live(check.need(id)?).await?;
         let watch = live.watch(request.after_sequence.unwrap_or(0), request.text_offset);
-        Ok(Response::new(TurnEvents::new(live.id, watch)))
+        Ok(Response::new(TurnEvents::new(live.id, watch, self.0.observed.figures.watches("turn"))))
     }
 
     async fn get_turn(&self, request: Request<v1::GetTurnRequest>) -> Result<Response<v1::Turn>, Status> {

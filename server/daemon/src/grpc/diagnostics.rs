@@ -3,7 +3,7 @@
 use claude_comms_proto::v1::{self, diagnostics_service_server::DiagnosticsService};
 use tonic::{Request, Response, Status};
 
-use super::{Context, convert, status::ApiError};
+use super::{Context, convert, statistics, status::ApiError};
 
 /// Most files shown, and the longest text of their problems, bytes.
 const BROKEN_FILES: usize = 100;
@@ -56,5 +56,13 @@ impl DiagnosticsService for DiagnosticsHandlers {
             modules: small(context.modules.registry().len()),
             broken_files: context.modules.broken().iter().take(BROKEN_FILES).map(broken_file).collect(),
         }))
+    }
+
+    async fn get_statistics(
+        &self,
+        _request: Request<v1::GetStatisticsRequest>,
+    ) -> Result<Response<v1::Statistics>, Status> {
+        let observed = &self.0.observed;
+        Ok(Response::new(statistics::of(&observed.look().await, observed.figures.start_time())))
     }
 }

@@ -14,7 +14,10 @@ use super::{
     convert::{self, Shown, cut},
     status::ApiError,
 };
-use crate::live::{LiveEvent, Told, TurnWatch};
+use crate::{
+    live::{LiveEvent, Told, TurnWatch},
+    telemetry::Watching,
+};
 
 /// Longest JSON of a tool call or result, bytes.
 const TOOL_JSON_BYTES: usize = 512 << 10;
@@ -24,11 +27,13 @@ const TOOL_JSON_BYTES: usize = 512 << 10;
 pub(crate) struct TurnEvents {
     turn_id: String,
     watch: TurnWatch,
+    /// Counts it as open.
+    _watching: Watching,
 }
 
 impl TurnEvents {
-    pub(super) fn new(turn_id: impl ToString, watch: TurnWatch) -> Self {
-        Self { turn_id: turn_id.to_string(), watch }
+    pub(super) fn new(turn_id: impl ToString, watch: TurnWatch, watching: Watching) -> Self {
+        Self { turn_id: turn_id.to_string(), watch, _watching: watching }
     }
 }
 

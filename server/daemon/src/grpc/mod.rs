@@ -10,6 +10,7 @@ mod limit;
 mod module;
 mod module_view;
 mod page;
+mod statistics;
 pub mod status;
 mod submission;
 mod validate;
@@ -21,7 +22,7 @@ use std::{
 
 use claude_comms_store::Store;
 
-use crate::{backend::Backend, dispatcher::Dispatcher, hub::EventHub, modules::Modules};
+use crate::{backend::Backend, dispatcher::Dispatcher, hub::EventHub, modules::Modules, telemetry::Observed};
 
 pub(crate) use self::{
     conversation::ConversationHandlers, diagnostics::DiagnosticsHandlers, instance::InstanceHandlers,
@@ -42,4 +43,5 @@ pub(crate) struct Context {
     pub max_instances: usize,
     pub endpoints: Arc<Vec<String>>,
     pub start_time: SystemTime,
+    pub observed: Observed,
 }

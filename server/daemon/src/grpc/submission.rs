@@ -13,6 +13,7 @@ use crate::{
     dispatcher::{NewTurn, Refused, Submitted},
     live::LiveTurn,
     query::{Preparing, Query, QueryError},
+    telemetry::call::Origin,
     turn::has_ended,
 };
 
@@ -73,6 +74,7 @@ impl Context {
             payload_hash: payload_hash.to_owned(),
             timeout: query.timeout.unwrap_or(longest),
             target: query.instance,
+            origin: Origin::current(),
         };
         Ok(self.dispatcher.submit(new).await?)
     }
@@ -142,7 +144,7 @@ impl Context {
             TurnWatchParts::Live(live) => live,
             TurnWatchParts::Ended(id) => self.live(id).await?,
         };
-        Ok(Response::new(TurnEvents::new(live.id, live.watch(0, 0))))
+        Ok(Response::new(TurnEvents::new(live.id, live.watch(0, 0), self.observed.figures.watches("turn"))))
     }
 
     /// Checks what every prompt has.

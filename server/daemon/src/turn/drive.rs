@@ -214,6 +214,7 @@ impl<'a> Drive<'a> {
                     live.push(LiveEvent::ToolResult { id, is_error, content_json });
                 }
                 TurnUpdate::ApiRetry { attempt, max_attempts, delay, http_status, error } => {
+                    self.task.figures.call_repeated();
                     live.push(LiveEvent::ApiRetry { attempt, max_attempts, delay, http_status, error });
                 }
                 TurnUpdate::SessionReset { new_session_id } => {

@@ -8,7 +8,11 @@ use claude_comms_stream_json::turn::{FailureReason as Cli, Outcome, TurnEnd};
 use uuid::Uuid;
 
 use super::{TurnTask, store_failed};
-use crate::{backend::chain, live::LiveTurn};
+use crate::{
+    backend::chain,
+    live::LiveTurn,
+    telemetry::{Asker, Figures, Settled, call::Origin},
+};
 
 /// What others than the backend say of a turn's end.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,6 +171,7 @@ impl TurnTask {
     pub(super) async fn finish(&self, end: End, asked: Option<Box<Asked>>) {
         match self.store.finish_turn(end.into_finish(self.id)).await {
             Ok(finished) => {
+                self.figures.turn_ended(&finished.turn, &self.asker, Settled::Here);
                 let turn = Turn { asked, ..finished.turn };
                 self.live.finish(turn.into(), finished.event);
             }
@@ -191,7 +196,7 @@ impl TurnTask {
 }
 
 /// Ends a turn whose task is gone.
-pub(super) async fn internal(store: &dyn Store, live: &LiveTurn, id: TurnId) {
+pub(super) async fn internal(store: &dyn Store, figures: &Figures, live: &LiveTurn, id: TurnId) {
     let ended = async {
         let Some(turn) = store.turn(id).await? else { return Ok(None) };
         let transition = Transition::Fail {
@@ -201,7 +206,14 @@ pub(super) async fn internal(store: &dyn Store, live: &LiveTurn, id: TurnId) {
         let running = matches!(turn.state, TurnState::Running { .. });
         let lease = running.then_some(Claim { conversation_id: turn.conversation_id, epoch: turn.epoch });
         let end = End { lease, in_context: running, ..End::unstarted(turn.attempt, transition) };
-        store.finish_turn(end.into_finish(id)).await.map(Some)
+        let finished = store.finish_turn(end.into_finish(id)).await?;
+        let conversation = store.conversation(finished.turn.conversation_id).await;
+        let asker = match conversation {
+            Ok(Some(conversation)) => Asker::of(&conversation, Origin::default()),
+            Ok(None) | Err(_) => Asker::default(),
+        };
+        figures.turn_ended(&finished.turn, &asker, Settled::Here);
+        Ok(Some(finished))
     };
     match ended.await {
         Ok(Some(finished)) => live.finish(finished.turn.into(), finished.event),

@@ -29,6 +29,7 @@ use crate::{
     dispatcher::{Command, Lease, LeaseReport, NewTurn, Refused, Submitted},
     hub::EventHub,
     live::LiveTurn,
+    telemetry::{Asker, Figures, call::Origin},
 };
 
 /// How a turn comes into this server's hands.
@@ -56,6 +57,14 @@ impl Begin {
             Self::Recovered { turn } => (turn.conversation_id, turn.target_instance),
         }
     }
+
+    /// Between whom it is, as far as that is known without the store.
+    pub(crate) fn asker(&self) -> Asker {
+        match self {
+            Self::Accept { new, .. } => Asker::of(&new.conversation, new.origin.clone()),
+            Self::Recovered { .. } => Asker::default(),
+        }
+    }
 }
 
 /// What a turn's task works with.
@@ -69,6 +78,8 @@ pub(crate) struct TurnTask {
     pub granted: oneshot::Receiver<Result<Lease, Refused>>,
     pub max_attempts: u32,
     pub tracker: TaskTracker,
+    pub figures: Figures,
+    pub asker: Asker,
 }
 
 /// Drives the turn to its end and lets its conversation's next one run. A bug that panics in it still ends the turn.
@@ -76,12 +87,12 @@ pub(crate) fn spawn(task: TurnTask, begin: Begin) {
     let (conversation, _) = begin.place();
     let (commands, hub, store) = (task.commands.clone(), task.hub.clone(), Arc::clone(&task.store));
     let (id, live) = (task.id, Arc::clone(&task.live));
-    let tracker = task.tracker.clone();
+    let (tracker, figures) = (task.tracker.clone(), task.figures.clone());
     let running = tracker.spawn(run(task, begin));
     tracker.spawn(async move {
         if running.await.is_err() {
             tracing::error!(turn.id = %id, "the turn's task panicked");
-            end::internal(store.as_ref(), &live, id).await;
+            end::internal(store.as_ref(), &figures, &live, id).await;
             leave(&hub, &live, id);
             let _ = commands.send(Command::TurnDone(id, conversation)).await;
         }
@@ -119,7 +130,10 @@ impl TurnTask {
                 Err(lease) => return lease.map(|lease| (lease, LeaseReport::default())),
             },
             Begin::Recovered { turn } => match self.store.conversation(turn.conversation_id).await {
-                Ok(Some(conversation)) => (*turn, conversation, None, None),
+                Ok(Some(conversation)) => {
+                    self.asker = Asker::of(&conversation, Origin::default());
+                    (*turn, conversation, None, None)
+                }
                 Ok(None) | Err(_) => {
                     tracing::error!(turn.id = %self.id, "a queued turn's conversation cannot be read");
                     return None;
@@ -187,6 +201,7 @@ impl TurnTask {
         };
         match self.store.accept_turn(accept).await {
             Ok(AcceptOutcome::Accepted(accepted)) => {
+                self.figures.turn_accepted();
                 self.live.publish(accepted.events);
                 let started = accepted.lease.map(|claim| (user_uuid, claim));
                 let _ = reply.send(Ok(Submitted::Live(Arc::clone(&self.live))));

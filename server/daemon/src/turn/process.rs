@@ -134,9 +134,11 @@ impl Drive<'_> {
             delay,
             reason: FailureReason::ProcessDied.as_str().to_owned(),
         };
-        tracing::warn!(turn.id = %self.turn.id, code = ?exit.code, stderr = exit.stderr, "process died before it answered");
+        // What it wrote to its standard error may quote the prompt: it is in the instance's record, not in the log.
+        tracing::warn!(turn.id = %self.turn.id, code = ?exit.code, "process died before it answered");
         match self.task.store.requeue_turn(claim, self.turn.id, self.turn.attempt, kind).await {
             Ok((turn, event)) => {
+                self.task.figures.turn_retried();
                 self.renew(turn);
                 self.task.live.publish(vec![event]);
                 tokio::time::sleep(delay).await;

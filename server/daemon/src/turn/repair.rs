@@ -63,6 +63,7 @@ impl Drive<'_> {
         self.spent.1 += cost_usd;
         match self.task.store.repair_turn(claim, self.turn.id, self.turn.attempt, user_uuid).await {
             Ok((turn, event)) => {
+                self.task.figures.answer_repaired();
                 self.renew(turn);
                 self.task.live.publish(vec![event]);
                 self.exchange(user_uuid, message, claim).await

@@ -15,6 +15,7 @@ mod lazy;
 mod lists;
 mod module_rows;
 mod modules;
+mod observer;
 mod open;
 mod overlay;
 mod page_token;
@@ -30,5 +31,6 @@ mod transcripts;
 mod turns;
 mod writer;
 
+pub use observer::{Commit, Observer};
 pub use open::Options;
 pub use store::RedbStore;

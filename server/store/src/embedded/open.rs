@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     directory::{self, DataDirectory},
+    observer::Observer,
     probe::{self, Found, probe},
     reading, schema,
     store::Opened,
@@ -35,6 +36,8 @@ pub struct Options {
     pub clock: fn() -> Timestamp,
     /// Most operations of one commit; at least 1.
     pub max_batch: usize,
+    /// Told of each commit.
+    pub observer: Observer,
 }
 
 impl Default for Options {
@@ -44,6 +47,7 @@ impl Default for Options {
             quick_repair_from_bytes: 256 * 1024 * 1024,
             clock: || SystemTime::now().into(),
             max_batch: 512,
+            observer: Observer::default(),
         }
     }
 }

@@ -86,6 +86,7 @@ impl RedbStore {
             max_batch,
             quick_repair_from_bytes: options.quick_repair_from_bytes,
             file: parts.file,
+            observer: options.observer.clone(),
         };
         let writer = std::thread::Builder::new().name("store-writer".to_owned());
         *lock(&shared.writer) = Some(writer.spawn(move || task.run(operations))?);

@@ -9,12 +9,14 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
+    time::Instant,
 };
 
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    observer::{Commit, Observer},
     store::Shared,
     tables::{Fault, Tables, WriterState},
 };
@@ -97,6 +99,8 @@ pub(crate) struct WriterTask {
     pub(crate) quick_repair_from_bytes: u64,
     /// The database's file.
     pub(crate) file: PathBuf,
+    /// Told of each commit.
+    pub(crate) observer: Observer,
 }
 
 impl WriterTask {
@@ -128,6 +132,7 @@ impl WriterTask {
     }
 
     fn write(&mut self, database: &Database, batch: &mut [Box<dyn Operation>], buffer: &mut Vec<u8>) -> Fate {
+        let begin = Instant::now();
         let void = |error: redb::Error| Fate::Void(error.to_string());
         let mut transaction = match database.begin_write() {
             Ok(transaction) => transaction,
@@ -140,10 +145,15 @@ impl WriterTask {
         let wrote = tables.wrote;
         drop(tables);
         match done.map(|()| wrote) {
-            Ok(true) => match transaction.commit() {
-                Ok(()) => Fate::Durable,
-                Err(error) => Fate::Unknown(error.to_string()),
-            },
+            Ok(true) => {
+                let committed = transaction.commit();
+                let durable = committed.is_ok();
+                self.observer.tell(Commit { operations: batch.len(), took: begin.elapsed(), durable });
+                match committed {
+                    Ok(()) => Fate::Durable,
+                    Err(error) => Fate::Unknown(error.to_string()),
+                }
+            }
             Ok(false) => match transaction.abort() {
                 Ok(()) => Fate::Durable,
                 Err(error) => void(error.into()),

@@ -17,7 +17,7 @@ mod registry;
 mod relationships;
 mod repairs;
 mod requests;
-mod support;
+pub(super) mod support;
 mod template_dirs;
 mod together;
 mod versions;

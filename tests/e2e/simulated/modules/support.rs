@@ -26,7 +26,7 @@ pub(super) fn with_role(name: &str, version: &str, role: &str) -> Value {
 }
 
 /// A module that counts things, with a capability whose answers are `{"count": integer}` and nothing else.
-pub(super) fn counter() -> Value {
+pub(in crate::simulated) fn counter() -> Value {
     let output = json!({
         "type": "object",
         "properties": {"count": {"type": "integer"}},
@@ -51,7 +51,7 @@ pub(super) async fn register_request(
         .map(tonic::Response::into_inner)
 }
 
-pub(super) async fn register(client: &Client, descriptor: &Value) -> Module {
+pub(in crate::simulated) async fn register(client: &Client, descriptor: &Value) -> Module {
     try_register(client, descriptor).await.expect("the module is registered")
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn modules(client: &Client, page_size: i32) -> Vec<Module> {
 }
 
 /// A question to a module.
-pub(super) fn question(source: &str, target: &str, prompt: &str) -> QueryModuleRequest {
+pub(in crate::simulated) fn question(source: &str, target: &str, prompt: &str) -> QueryModuleRequest {
     QueryModuleRequest {
         source: source.into(),
         target: target.into(),
@@ -124,7 +124,7 @@ pub(super) async fn try_query(client: &Client, question: QueryModuleRequest) -> 
 }
 
 /// Asks and hears the turn to its end.
-pub(super) async fn query(client: &Client, question: QueryModuleRequest) -> Heard {
+pub(in crate::simulated) async fn query(client: &Client, question: QueryModuleRequest) -> Heard {
     let mut heard = try_query(client, question).await.expect("the question is accepted");
     heard.to_end().await;
     heard

@@ -1,0 +1,113 @@
+//! Every figure there is: its name, what divides it, what it says. docs/metrics.md has the same table, and a test compares.
+
+/// What a figure does over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It grows from the server's start on.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// It counts durations, in seconds, by upper bounds.
+    Histogram,
+}
+
+impl Kind {
+    /// Prometheus' word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A figure.
+#[derive(Debug, Clone, Copy)]
+pub struct Described {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does over time.
+    pub kind: Kind,
+    /// What divides it.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($constant:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(#[doc = $help] pub const $constant: &str = $name;)*
+
+        /// Every figure.
+        pub const CATALOGUE: &[Described] = &[
+            $(Described { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help },)*
+        ];
+    };
+}
+
+catalogue! {
+    TURNS_ACCEPTED = Counter "claude_comms_turns_accepted_total" [] "Turns that were accepted.";
+    TURNS = Counter "claude_comms_turns_total" ["state", "reason"] "Turns that ended, those included that the start ended.";
+    PAIR_TURNS = Counter "claude_comms_pair_turns_total" ["source", "target", "state"] "Turns that ended, by the modules that asked and answered; empty for none, `_other` beyond 100 pairs.";
+    TOKENS = Counter "claude_comms_tokens_total" ["kind"] "Tokens of turns that ended.";
+    COST = Counter "claude_comms_cost_usd_total" [] "Cost of turns that ended, in US dollars, as the backend reported it.";
+    TURN_QUEUE = Histogram "claude_comms_turn_queue_seconds" [] "From a turn's acceptance to its last start on a process.";
+    TURN_FIRST_TOKEN = Histogram "claude_comms_turn_first_token_seconds" [] "From a turn's acceptance to its first text.";
+    TURN_DURATION = Histogram "claude_comms_turn_duration_seconds" [] "From a turn's acceptance to its end.";
+    RETRIES = Counter "claude_comms_retries_total" ["scope"] "Turns given to a new process because theirs died (`process`), and calls that the backend repeated (`api`).";
+    REPAIRS = Counter "claude_comms_repairs_total" [] "Answers whose data did not fit, and that were asked for once more.";
+    PROCESS_STARTS = Counter "claude_comms_process_starts_total" ["outcome"] "Starts of processes: `started`, `failed`, or `abandoned` by who waited.";
+    PROCESS_START = Histogram "claude_comms_process_start_seconds" [] "From the start of a process until it took messages.";
+    PROCESS_EXITS = Counter "claude_comms_process_exits_total" ["cause"] "Processes that ended, by cause.";
+    RPCS = Counter "claude_comms_rpcs_total" ["method"] "Calls, by method; `_other` for those that do not exist.";
+    REFUSALS = Counter "claude_comms_refusals_total" ["code", "reason"] "Calls that were refused, by gRPC code and reason.";
+    STORE_COMMITS = Counter "claude_comms_store_commits_total" ["outcome"] "Commits of the store: `durable` or `failed`.";
+    STORE_OPERATIONS = Counter "claude_comms_store_operations_total" [] "Operations in those commits.";
+    STORE_COMMIT = Histogram "claude_comms_store_commit_seconds" [] "From the begin of a commit until it was on disk.";
+    WATCHERS = Gauge "claude_comms_watchers" ["kind"] "Streams that are open, by what they watch.";
+    TURNS_NOW = Gauge "claude_comms_turns" ["state"] "Turns that have not ended.";
+    QUEUE_LIMIT = Gauge "claude_comms_queue_limit" [] "Turns that may wait (pool.max_queue).";
+    INSTANCES = Gauge "claude_comms_instances" ["state"] "Instances that hold a slot, by state.";
+    INSTANCE_LIMIT = Gauge "claude_comms_instance_limit" [] "Instances that may hold one (pool.max_instances).";
+    DRAINING = Gauge "claude_comms_draining" [] "1 while no new turns are taken.";
+    STORED_CONVERSATIONS = Gauge "claude_comms_stored_conversations" [] "Conversations in the store.";
+    STORED_TURNS = Gauge "claude_comms_stored_turns" [] "Turns in the store.";
+    BUILD = Gauge "claude_comms_build_info" ["version"] "Always 1; the label says which version runs.";
+}
+
+/// The figure of that name.
+///
+/// # Panics
+/// When there is none: names are the constants of this module.
+pub(super) fn described(name: &str) -> &'static Described {
+    CATALOGUE.iter().find(|described| described.name == name).expect("every constant is in the catalogue")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        let documented: Vec<String> = include_str!("../../../../docs/metrics.md")
+            .lines()
+            .filter(|line| line.starts_with("| `claude_comms_"))
+            .map(str::to_owned)
+            .collect();
+        let described: Vec<String> = CATALOGUE
+            .iter()
+            .map(|figure| {
+                let labels: Vec<String> = figure.labels.iter().map(|label| format!("`{label}`")).collect();
+                format!(
+                    "| `{}` | {} | {} | {} |",
+                    figure.name,
+                    figure.kind.as_str(),
+                    labels.join(" "),
+                    figure.help
+                )
+            })
+            .collect();
+        assert_eq!(documented, described, "{}", described.join("\n"));
+    }
+}

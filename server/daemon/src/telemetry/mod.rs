@@ -1,0 +1,19 @@
+//! What the server tells of its work: one log line a turn, and figures. Everything is counted once, in [`Figures`]; the
+//! log, GetStatistics and the metrics show it. It must not know texts: ids, names and numbers alone come in here.
+//!
+//! [`catalogue`] names every figure, [`call`] counts RPCs and says which one a turn came from, `turn` has the turn's line.
+
+pub mod call;
+pub mod catalogue;
+mod figures;
+mod gather;
+mod snapshot;
+mod turn;
+
+pub use self::{
+    call::CallLayer,
+    figures::{Figures, StartOfProcess, Watching},
+    gather::Observed,
+    snapshot::{Durations, Snapshot},
+    turn::{Asker, Settled},
+};

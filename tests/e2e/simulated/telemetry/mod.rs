@@ -1,0 +1,6 @@
+//! What the server tells of its work: a line a turn, and figures that agree with what was done. A known session stands
+//! behind all of them.
+
+mod figures;
+mod lines;
+mod session;
