@@ -4,6 +4,8 @@
 pub mod claude_by_hand;
 pub mod client;
 pub mod command_line;
+pub mod conversation_watcher;
+pub mod cutting_proxy;
 pub mod messages_api;
 pub mod processes;
 pub mod server;

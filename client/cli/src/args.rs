@@ -128,6 +128,8 @@ pub(crate) enum Command {
     },
     /// Make a conversation's context anew, from its modules as they are now
     UpgradeConversation(ConversationId),
+    /// Watch the turns of a conversation as they come, until Ctrl-C
+    WatchConversation(WatchConversation),
     /// Show a turn
     ShowTurn(TurnId),
     /// Wait until a turn has ended and show it
@@ -264,6 +266,15 @@ pub(crate) struct ConversationId {
     /// ID, or at least 4 characters of its start or end
     #[arg(long, value_name = "ID")]
     pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchConversation {
+    #[command(flatten)]
+    pub(crate) target: ConversationId,
+    /// Also what was kept after this event; 0 for all of it [default: from now on]
+    #[arg(long, value_name = "SEQUENCE")]
+    pub(crate) from: Option<u64>,
 }
 
 #[derive(Debug, Args)]

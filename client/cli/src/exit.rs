@@ -122,7 +122,7 @@ fn judge(error: &Error) -> (Exit, Option<String>) {
         Error::Unavailable(detail) if detail.reason == "NOT_GRPC" => {
             (Exit::NoServer, Some("what answers there is not claude-comms".into()))
         }
-        Error::Unavailable(_) => {
+        Error::Unavailable(_) | Error::WatchLost { .. } => {
             (Exit::NoServer, Some(format!("see whether it runs: {}", command("status"))))
         }
         Error::TurnLost { turn_id, .. } => (

@@ -44,6 +44,11 @@ impl Patience {
         self.run = None;
     }
 
+    /// Whether there was a server at all.
+    pub(crate) fn has_met(&self) -> bool {
+        self.met
+    }
+
     /// How long to wait before the next try; `None` when it is time to give up.
     pub(crate) fn next(&mut self) -> Option<Duration> {
         let met = self.met;

@@ -10,7 +10,7 @@ use tonic::{Response, Status};
 use uuid::Uuid;
 
 use crate::{
-    Answer, Client, Error, TurnStream,
+    Answer, Client, ConversationStream, Error, TurnStream,
     backoff::{self, Patience},
     transport::{Trouble, trouble},
     turn_stream::Origin,
@@ -84,6 +84,19 @@ impl Client {
             async move { service.upgrade_conversation(request).await }
         })
         .await
+    }
+
+    /// Watches a conversation: what was kept of all its turns, if asked for, then what happens. Returns once the watch
+    /// stands: nothing that happens from then on is missed.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::InvalidArgument`] for an `after_sequence` that was not reached, and others by the
+    /// server's reason.
+    pub async fn watch_conversation(
+        &self,
+        request: v1::WatchConversationRequest,
+    ) -> Result<ConversationStream, Error> {
+        ConversationStream::open(self.clone(), request).await
     }
 }
 

@@ -105,6 +105,17 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// A watch could not be taken up again in time. Nothing but the watch has ended.
+    #[error("lost the server for {} s while {watched} was watched", waited.as_secs())]
+    WatchLost {
+        /// What was watched, as in `conversation 0197...`.
+        watched: String,
+        /// How long the client tried.
+        waited: Duration,
+        /// The last failure.
+        #[source]
+        source: Box<Error>,
+    },
     /// A turn ended without an answer; only [`crate::Answer::into_result`] makes this of it.
     #[error("{}", describe(turn))]
     TurnFailed {
@@ -155,7 +166,7 @@ impl Error {
             | Self::DataLoss(detail)
             | Self::Unimplemented(detail)
             | Self::Internal(detail) => Some(detail),
-            Self::TurnLost { source, .. } => source.detail(),
+            Self::TurnLost { source, .. } | Self::WatchLost { source, .. } => source.detail(),
             Self::NoServer { .. }
             | Self::TurnFailed { .. }
             | Self::Protocol(_)

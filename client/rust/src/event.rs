@@ -102,6 +102,26 @@ impl TurnUpdate {
     }
 }
 
+/// Something that happened in a conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConversationEvent {
+    /// Number of the last durable event of the conversation at this point: where a later watch may go on.
+    pub sequence: u64,
+    /// The conversation.
+    pub conversation_id: String,
+    /// What happened in which of its turns.
+    pub turn: TurnEvent,
+}
+
+/// The event in the contract's words, as `--output json` prints it.
+impl From<ConversationEvent> for v1::ConversationEvent {
+    fn from(event: ConversationEvent) -> Self {
+        let ConversationEvent { sequence, conversation_id, turn } = event;
+        let (time, event) = (turn.time, Some(v1::conversation_event::Event::Turn(turn.into())));
+        Self { sequence, conversation_id, time, event }
+    }
+}
+
 /// The event in the contract's words, as `--output json` prints it.
 impl From<TurnEvent> for v1::TurnEvent {
     fn from(event: TurnEvent) -> Self {

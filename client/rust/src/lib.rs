@@ -31,6 +31,7 @@
 mod backoff;
 mod calls;
 mod client;
+mod conversation_stream;
 mod endpoint;
 mod environment;
 mod error;
@@ -42,10 +43,11 @@ mod turn_stream;
 
 pub use claude_comms_proto::v1;
 pub use client::{Builder, Client};
+pub use conversation_stream::ConversationStream;
 pub use endpoint::{Endpoint, EndpointError};
 pub use environment::{Environment, TokenError};
 pub use error::{Detail, Error, FieldViolation};
-pub use event::{Answer, TurnEvent, TurnUpdate};
+pub use event::{Answer, ConversationEvent, TurnEvent, TurnUpdate};
 pub use parameters::text_parameters;
 pub use tonic::Code;
 pub use turn_stream::TurnStream;

@@ -1,11 +1,12 @@
 //! The claude-comms server: keeps Claude processes warm behind gRPC and never loses a turn.
 //!
 //! Start at [`Server`]; a turn's way goes through `grpc` (checks), [`dispatcher`] (who runs next), `turn` (one turn to
-//! its end), [`live`] (its watchers). server/README.md has the map, the invariants and the decisions.
+//! its end), [`live`] (its watchers), `conversation_watch` (those of all a conversation's turns). server/README.md has the map, the invariants and the decisions.
 
 pub mod auth;
 pub mod backend;
 pub mod config;
+mod conversation_watch;
 pub mod dispatcher;
 pub mod grpc;
 mod health;

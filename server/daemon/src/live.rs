@@ -246,6 +246,11 @@ impl LiveTurn {
         wake(state);
     }
 
+    /// Whether it was accepted: the store has it.
+    pub fn is_accepted(&self) -> bool {
+        self.state().sequence > 0
+    }
+
     /// The text since the last reset.
     pub fn text(&self) -> String {
         self.state().text.clone()
@@ -323,6 +328,25 @@ impl LiveTurn {
         let sequence = after_sequence.min(state.sequence);
         drop(state);
         TurnWatch::new(Arc::clone(self), next, resets, offset, sequence)
+    }
+
+    /// As [`LiveTurn::watch`], for who watches the whole conversation and has seen its events up to `after_sequence`;
+    /// `text_offset` is of the turn that ran then. `None` when the turn had ended by then.
+    pub fn watch_in_conversation(
+        self: &Arc<Self>,
+        after_sequence: u64,
+        text_offset: u64,
+    ) -> Option<TurnWatch> {
+        let (mut ran, mut ended) = (false, false);
+        for placed in &self.state().log {
+            if let Entry::Durable(event) = &placed.entry
+                && event.sequence <= after_sequence
+            {
+                ran |= matches!(event.kind, EventKind::Started { .. });
+                ended |= event.kind.is_terminal();
+            }
+        }
+        (!ended).then(|| self.watch(after_sequence, if ran { text_offset } else { 0 }))
     }
 }
 

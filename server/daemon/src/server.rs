@@ -290,6 +290,7 @@ impl Server {
                 "not everything ended in the time to drain; what still runs is ended with the server"
             );
         }
+        self.context.hub.close();
         close.cancel();
         // Watchers of turns that stay queued have been sent away; a call that still hangs is cut.
         let _ =

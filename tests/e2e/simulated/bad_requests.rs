@@ -4,7 +4,7 @@ use claude_comms_proto::v1::{
     CancelTurnRequest, CreateConversationRequest, GetConversationRequest, GetInstanceRequest, GetTurnRequest,
     ListConversationsRequest, ListInstancesRequest, ListTurnsRequest, QueryInstanceRequest,
     SendMessageRequest, StartInstanceRequest, StopInstanceRequest, SubmitMessageRequest, WaitTurnRequest,
-    WatchTurnRequest,
+    WatchConversationRequest, WatchTurnRequest,
 };
 use claude_comms_tests::{TestServer, client::bad_fields};
 use tonic::{Code, Status};
@@ -29,6 +29,8 @@ async fn unknown_ids_are_not_found_and_named() {
     not_found(try_submit(&client, &id, "x").await, none, &id);
     let of = ListTurnsRequest { conversation_id: id.clone(), ..Default::default() };
     not_found(conversations.list_turns(of).await, none, &id);
+    let watch = WatchConversationRequest { conversation_id: id.clone(), ..Default::default() };
+    not_found(conversations.watch_conversation(watch).await, none, &id);
     let start = StartInstanceRequest { conversation_id: id.clone(), ..Default::default() };
     not_found(instances.start_instance(start).await, none, &id);
     let none = "TURN_NOT_FOUND";
@@ -67,6 +69,8 @@ async fn malformed_and_missing_ids_are_bad_fields() {
         bad_input(conversations.cancel_turn(CancelTurnRequest { id: id.clone() }).await, &["id"]);
         let watch = WatchTurnRequest { turn_id: id.clone(), ..Default::default() };
         bad_input(conversations.watch_turn(watch).await, &["turn_id"]);
+        let watch = WatchConversationRequest { conversation_id: id.clone(), ..Default::default() };
+        bad_input(conversations.watch_conversation(watch).await, &["conversation_id"]);
         let status = bad_input(client.send(&id, "x").await, &["conversation_id"]);
         assert!(status.message().len() < 300, "a long value is not repeated: {}", status.message().len());
     }

@@ -21,3 +21,4 @@ mod secure;
 mod stalled;
 mod support;
 mod telemetry;
+mod watch_conversation;

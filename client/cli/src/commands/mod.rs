@@ -55,6 +55,7 @@ async fn dispatch(context: &mut Context<'_>, command: Command) -> Result<Exit, F
             conversations::continue_with(context, &target.id, question).await
         }
         Command::UpgradeConversation(target) => conversations::upgrade(context, &target.id).await,
+        Command::WatchConversation(watch) => stream::conversation::watch(context, watch).await,
         Command::ShowTurn(target) => turns::show(context, &target.id).await,
         Command::WaitTurn(target) => turns::wait(context, &target.id).await,
         Command::CancelTurn(target) => turns::cancel(context, &target.id).await,

@@ -1,5 +1,6 @@
 //! A turn as it comes: tokens on standard output, all else on standard error; Ctrl-C, `--timeout` and the exit code.
 
+pub(super) mod conversation;
 mod screen;
 
 use std::{future::Future, pin::Pin, time::Duration};
@@ -84,7 +85,7 @@ pub(super) async fn follow_as(
     let turn_id = stream.turn_id().to_owned();
     let limit = context.patience.limit();
     let mut screen = Screen::new(context.ui, show);
-    let mut link = Link::new(&stream, context.client.reconnect_timeout());
+    let mut link = Link::new(stream.connection(), context.client.reconnect_timeout());
     let mut interrupted = false;
     let mut cancelling: Option<Cancelling> = None;
     loop {
@@ -166,8 +167,8 @@ struct Link {
 }
 
 impl Link {
-    fn new(stream: &TurnStream, patience: Duration) -> Self {
-        Self { connected: stream.connection(), lost: false, patience }
+    fn new(connected: watch::Receiver<bool>, patience: Duration) -> Self {
+        Self { connected, lost: false, patience }
     }
 
     async fn changed(&mut self) {

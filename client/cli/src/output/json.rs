@@ -25,6 +25,7 @@ macro_rules! resources {
 resources!(
     ContextPreview,
     Conversation,
+    ConversationEvent,
     DiscoverModulesResponse,
     Instance,
     ListConversationsResponse,

@@ -82,7 +82,7 @@ fn turn(state: v1::TurnState, text: &str, reason: Option<&str>) -> v1::Turn {
 }
 
 /// What of the script a WatchTurn must bring.
-fn rest(script: &[v1::TurnEvent], after: u64, held: u64) -> Vec<(usize, v1::TurnEvent)> {
+pub(crate) fn rest(script: &[v1::TurnEvent], after: u64, held: u64) -> Vec<(usize, v1::TurnEvent)> {
     let mut epoch = 0;
     let last_reset_seen = script
         .iter()
@@ -126,14 +126,14 @@ pub(crate) enum Mishap {
 
 /// The fake's memory, shared with the test.
 pub(crate) struct State {
-    script: Vec<v1::TurnEvent>,
+    pub(crate) script: Vec<v1::TurnEvent>,
     pub(crate) allowed: watch::Sender<usize>,
     cut: watch::Sender<u64>,
     pub(crate) mishaps: Mutex<VecDeque<Mishap>>,
     pub(crate) request_ids: Mutex<HashSet<String>>,
     pub(crate) calls: Mutex<HashMap<&'static str, u32>>,
     pub(crate) authorization: Mutex<Option<String>>,
-    tasks: Mutex<JoinSet<()>>,
+    pub(crate) tasks: Mutex<JoinSet<()>>,
 }
 
 impl State {
@@ -195,6 +195,7 @@ pub(crate) struct Fake(Arc<State>);
 impl ConversationService for Fake {
     type SendMessageStream = ReceiverStream<Result<v1::TurnEvent, Status>>;
     type WatchTurnStream = ReceiverStream<Result<v1::TurnEvent, Status>>;
+    type WatchConversationStream = ReceiverStream<Result<v1::ConversationEvent, Status>>;
 
     async fn send_message(
         &self,
@@ -277,6 +278,15 @@ impl ConversationService for Fake {
         self.0.count("upgrade_conversation");
         self.0.mishap().await?;
         Ok(Response::new(v1::Conversation { context_revision: 1, ..Default::default() }))
+    }
+
+    async fn watch_conversation(
+        &self,
+        request: Request<v1::WatchConversationRequest>,
+    ) -> Result<Response<Self::WatchConversationStream>, Status> {
+        self.0.count("watch_conversation");
+        self.0.mishap().await?;
+        Ok(Response::new(self.0.watch(&request.into_inner())))
     }
 
     async fn cancel_turn(&self, _: Request<v1::CancelTurnRequest>) -> Result<Response<v1::Turn>, Status> {

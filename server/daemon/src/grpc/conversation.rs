@@ -1,5 +1,7 @@
 //! `ConversationService`.
 
+use std::sync::Arc;
+
 use claude_comms_context::Focus;
 use claude_comms_model::{CancelReason, ConversationId, Failure, TurnStateKind};
 use claude_comms_proto::v1::{self, conversation_service_server::ConversationService};
@@ -9,13 +11,18 @@ use uuid::Uuid;
 
 use super::{
     Context,
+    conversation_events::ConversationEvents,
     convert::{self, Shown},
     events::TurnEvents,
     status::ApiError,
     submission::Prompt,
     validate::{Check, SYSTEM_PROMPT_BYTES},
 };
-use crate::{dispatcher::Submitted, query::Query};
+use crate::{
+    conversation_watch::{ConversationWatch, Past},
+    dispatcher::Submitted,
+    query::Query,
+};
 
 /// The handlers of `ConversationService`.
 #[derive(Debug, Clone)]
@@ -52,6 +59,7 @@ macro_rules! message {
 #[tonic::async_trait]
 impl ConversationService for ConversationHandlers {
     type SendMessageStream = TurnEvents;
+    type WatchConversationStream = ConversationEvents;
     type WatchTurnStream = TurnEvents;
 
     async fn create_conversation(
@@ -261,6 +269,25 @@ impl ConversationService for ConversationHandlers {
             TurnStateKind::Cancelled => Ok(Response::new(convert::turn(&turn, Shown::Alone))),
             other => Err(ApiError::TurnEnded(id, other.as_str()).into()),
         }
+    }
+
+    async fn watch_conversation(
+        &self,
+        request: Request<v1::WatchConversationRequest>,
+    ) -> Result<Response<Self::WatchConversationStream>, Status> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        let id = check.id("conversation_id", &request.conversation_id);
+        let id = check.need(id)?;
+        let last = self.0.conversation(id).await?.last_sequence;
+        let after_sequence = request.after_sequence.unwrap_or(last);
+        if after_sequence > last {
+            let problem = format!("is {after_sequence}; the last event of the conversation is {last}");
+            return Err(ApiError::BadFields(vec![("after_sequence".to_owned(), problem)]).into());
+        }
+        let past = Past { after_sequence, text_offset: request.text_offset };
+        let watch = ConversationWatch::new(id, past, Arc::clone(&self.0.store), &self.0.hub);
+        Ok(Response::new(ConversationEvents::new(id, past, watch)))
     }
 }
 

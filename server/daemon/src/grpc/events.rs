@@ -50,7 +50,8 @@ impl Stream for TurnEvents {
     }
 }
 
-fn wire(turn_id: &str, told: Told) -> v1::TurnEvent {
+/// An event of a turn as every stream has it.
+pub(super) fn wire(turn_id: &str, told: Told) -> v1::TurnEvent {
     let (sequence, time, event) = match told {
         Told::Text { sequence, offset, text } => {
             (sequence, None, Wire::TextDelta(v1::TextDelta { offset, text }))

@@ -2,6 +2,7 @@
 //! turns what comes back into messages. prost types do not leave this folder.
 
 mod conversation;
+mod conversation_events;
 mod convert;
 mod diagnostics;
 mod events;

@@ -11,8 +11,9 @@ use futures_core::Stream;
 
 use super::{Detached, End, Entry, LiveEvent, LiveTurn, State, Told, floor_char};
 
-/// Most bytes of one piece of text: a message stays far below what clients can receive.
-pub(super) const PIECE_BYTES: usize = 1 << 20;
+/// Most bytes of one piece of text. This much is held for each watcher that stalls: a thousand of them on a long text cost
+/// what they must, and who reads gets the next piece at once.
+pub(super) const PIECE_BYTES: usize = 64 << 10;
 
 /// What one watcher has not seen yet. Ends after the terminal event, or with [`Detached`].
 #[derive(Debug)]

@@ -203,6 +203,7 @@ impl TurnTask {
             Ok(AcceptOutcome::Accepted(accepted)) => {
                 self.figures.turn_accepted();
                 self.live.publish(accepted.events);
+                self.hub.announce(&self.live);
                 let started = accepted.lease.map(|claim| (user_uuid, claim));
                 let _ = reply.send(Ok(Submitted::Live(Arc::clone(&self.live))));
                 Ok((Turn { asked, ..accepted.turn }, new.conversation, lease, started))
