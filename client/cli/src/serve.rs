@@ -107,6 +107,9 @@ fn log(format: LogFormat, ui: &Ui) {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Only to be there: a write beyond the limit of a file's size then fails, as on a full disk, and the store says so.
+    /// By default it would end the server.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -114,7 +117,11 @@ impl Signals {
         let listen = |kind| {
             signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("listen to signals: {error}")))
         };
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            _file_size: listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
     }
 
     /// Resolves at the next SIGINT or SIGTERM.

@@ -152,6 +152,15 @@ impl Backend {
         }
     }
 
+    /// Whether its program is there now; one that was not, or could not be used, is tried again. To be asked now and
+    /// then: it looks at the file system.
+    pub(crate) async fn is_there(&self) -> bool {
+        if self.kind == BackendKind::Claude && self.probe.version.get().is_some() {
+            return rustix::fs::access(self.program(), rustix::fs::Access::EXEC_OK).is_ok();
+        }
+        self.ready().await.is_ok()
+    }
+
     /// The CLI's version; empty when it is not known.
     pub fn version(&self) -> String {
         self.probe.version.get().map(ToString::to_string).unwrap_or_default()

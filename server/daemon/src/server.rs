@@ -22,7 +22,7 @@ use crate::{
     grpc::{
         Context, ConversationHandlers, DiagnosticsHandlers, InstanceHandlers, LimitLayer, ModuleHandlers,
     },
-    health,
+    health::{self, Serving},
     hub::EventHub,
     listen::{self, Bound, ListenError},
     modules::{self, Modules},
@@ -91,6 +91,7 @@ pub struct Server {
     context: Context,
     token: Option<Arc<secrecy::SecretString>>,
     drain_timeout: Duration,
+    health_interval: Duration,
     tracker: TaskTracker,
     /// Ends what watches directories.
     ending: CancellationToken,
@@ -209,6 +210,7 @@ impl Server {
             context,
             token,
             drain_timeout: config.pool.drain_timeout,
+            health_interval: config.pool.health_interval,
             tracker,
             ending,
         })
@@ -230,12 +232,9 @@ impl Server {
     /// [`RunError`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
         let close = CancellationToken::new();
-        let (reporter, health_service) = tonic_health::server::health_reporter();
-        reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
-        reporter.set_serving::<ConversationServiceServer<ConversationHandlers>>().await;
-        reporter.set_serving::<InstanceServiceServer<InstanceHandlers>>().await;
-        reporter.set_serving::<ModuleServiceServer<ModuleHandlers>>().await;
-        reporter.set_serving::<DiagnosticsServiceServer<DiagnosticsHandlers>>().await;
+        let (health, health_service) = Serving::new().await;
+        let watched = (Arc::clone(&self.context.store), self.context.backend.clone());
+        health.clone().watch(&self.tracker, self.ending.clone(), watched, self.health_interval);
 
         let mut serving = tokio::task::JoinSet::new();
         let mut sockets = Vec::new();
@@ -278,11 +277,7 @@ impl Server {
         let load = self.context.dispatcher.load().await.unwrap_or_default();
         let longest_seconds = self.drain_timeout.as_secs();
         tracing::info!(running = load.running, queued = load.queued, longest_seconds, "draining");
-        reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-        reporter.set_not_serving::<ConversationServiceServer<ConversationHandlers>>().await;
-        reporter.set_not_serving::<InstanceServiceServer<InstanceHandlers>>().await;
-        reporter.set_not_serving::<ModuleServiceServer<ModuleHandlers>>().await;
-        reporter.set_not_serving::<DiagnosticsServiceServer<DiagnosticsHandlers>>().await;
+        health.drain().await;
         // Cancelled turns have a grace of their own, and so have processes; after that nothing may hold the end up.
         let longest = self.drain_timeout + DRAIN_MARGIN;
         if tokio::time::timeout(longest, self.context.dispatcher.drain(self.drain_timeout)).await.is_err() {

@@ -363,6 +363,10 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         revision: Option<u32>,
     ) -> Result<Option<ModuleRecord>, StoreError>;
 
+    /// Whether it takes writes: one that failed to write takes none until it is opened anew. Writes nothing.
+    async fn ready(&self) -> Result<(), StoreError>;
+    /// Writes what nobody reads, and waits until it is on disk.
+    async fn probe_write(&self) -> Result<(), StoreError>;
     /// What the store holds.
     async fn counts(&self) -> Result<Counts, StoreError>;
 

@@ -10,6 +10,7 @@ mod faults;
 mod flat;
 mod found;
 mod health;
+mod health_services;
 mod kills;
 mod leaving;
 mod modules;

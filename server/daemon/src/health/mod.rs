@@ -1,7 +1,10 @@
-//! Health: how each process is ([`watch_instances`] asks, `findings` judges). It acts on nothing that it finds.
+//! Health: how each process is ([`watch_instances`] asks, `findings` judges), and what that of the services is
+//! ([`Serving`]). It acts on nothing that it finds.
 
 mod findings;
 mod sampler;
+mod serving;
 
 pub(crate) use findings::{Condition, Finding};
 pub(crate) use sampler::{Watched, watch_instances};
+pub(crate) use serving::Serving;

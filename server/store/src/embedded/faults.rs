@@ -92,11 +92,15 @@ fn new_conversation() -> NewConversation {
 async fn unknown_then_refused(fault: u8) {
     let switch = Arc::new(AtomicU8::new(WELL));
     let (store, _dir) = store_on(&switch);
+    store.ready().await.unwrap();
+    store.probe_write().await.unwrap();
     let first = store.create_conversation(new_conversation()).await.unwrap();
     switch.store(fault, Ordering::SeqCst);
     let outcome = store.create_conversation(new_conversation()).await;
     assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
     switch.store(WELL, Ordering::SeqCst);
+    assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))), "it says so without a write");
+    assert!(matches!(store.probe_write().await, Err(StoreError::Unavailable(_))));
     let outcome = store.create_conversation(new_conversation()).await;
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
     let module = RegisterModule {

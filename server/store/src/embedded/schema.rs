@@ -57,6 +57,8 @@ pub(crate) const INSTANCES: TableDefinition<'_, (u128, u128), &[u8]> = TableDefi
 const SCHEMA_VERSION: &str = "schema_version";
 const SERVER_ID: &str = "server_id";
 const INCARNATION: &str = "incarnation";
+/// When a write was last tried for its own sake; nobody reads it.
+pub(crate) const PROBE: &str = "probe";
 
 /// Takes a file from one version to the next, in a transaction of its own.
 pub(crate) type Migration = fn(&WriteTransaction) -> Result<(), redb::Error>;

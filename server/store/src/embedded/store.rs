@@ -322,6 +322,14 @@ impl Store for RedbStore {
         self.scan(move |snapshot| modules::revision(snapshot, &name, &version, revision)).await
     }
 
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.write(|_| Ok(())).await
+    }
+
+    async fn probe_write(&self) -> Result<(), StoreError> {
+        self.write(|tables| tables.probe()).await
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.point(reading::counts)
     }

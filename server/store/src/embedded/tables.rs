@@ -61,6 +61,7 @@ pub(crate) struct WriterState {
 /// The tables of a write transaction, each open from its first use on.
 pub(crate) struct Tables<'t> {
     pub(crate) state: &'t mut WriterState,
+    meta: Lazy<'t, &'static str, &'static str>,
     conversations: Lazy<'t, u128, &'static [u8]>,
     turns: Lazy<'t, u128, &'static [u8]>,
     system_prompts: Lazy<'t, u128, &'static str>,
@@ -94,6 +95,7 @@ impl<'t> Tables<'t> {
     ) -> Self {
         Self {
             state,
+            meta: Lazy::new(transaction, schema::META),
             conversations: Lazy::new(transaction, schema::CONVERSATIONS),
             turns: Lazy::new(transaction, schema::TURNS),
             system_prompts: Lazy::new(transaction, schema::SYSTEM_PROMPTS),
@@ -121,6 +123,14 @@ impl<'t> Tables<'t> {
     /// The time by the store's clock.
     pub(crate) fn now(&self) -> Timestamp {
         (self.state.clock)()
+    }
+
+    /// Writes what nobody reads.
+    pub(crate) fn probe(&mut self) -> Result<(), Fault> {
+        self.wrote = true;
+        let now = self.now().0.to_string();
+        self.meta.write()?.insert(schema::PROBE, now.as_str()).or_broken()?;
+        Ok(())
     }
 
     /// The conversation without its system prompt, which no write needs.
