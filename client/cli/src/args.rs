@@ -82,6 +82,8 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Run the server in the foreground
     Serve(Serve),
+    /// Show the settings that a server would have, and where each comes from
+    Config(ShowConfig),
     /// See it work in one command: a server of its own, simulated Claude, nothing left behind
     Demo(Demo),
     /// Start a Claude process that stays until it is stopped
@@ -168,6 +170,28 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) settings: ServerSettings,
+    /// Form of the log on standard error
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowConfig {
+    #[command(flatten)]
+    pub(crate) settings: ServerSettings,
+    /// Print a commented file with every default instead
+    #[arg(long, conflicts_with = "schema")]
+    pub(crate) default: bool,
+    /// Print the JSON Schema of the file instead
+    #[arg(long)]
+    pub(crate) schema: bool,
+}
+
+/// Settings of a server that can be given as flags.
+#[derive(Debug, Args)]
+pub(crate) struct ServerSettings {
     /// Configuration file [default: claude-comms/claude-comms.yaml below $XDG_CONFIG_HOME or ~/.config]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -192,9 +216,6 @@ pub(crate) struct Serve {
     /// Scenario of the simulated backend
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) scenario: Option<PathBuf>,
-    /// Form of the log on standard error
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) log_format: LogFormat,
 }
 
 /// Form of the server's log.

@@ -124,7 +124,8 @@ fn configuration(demo: &Demo, directory: &Path, scenario: PathBuf) -> Result<Con
         })
     };
     let environment = std::env::vars_os().filter(|(name, _)| !own(name));
-    let mut config = config::load(&overrides, environment).map_err(|error| serve::bad_config(&error))?.config;
+    let mut config =
+        config::load(&overrides, environment).map_err(|error| crate::config::bad(&error))?.config;
     config.pool.drain_timeout = DRAIN_TIMEOUT;
     Ok(config)
 }

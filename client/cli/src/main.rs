@@ -1,8 +1,9 @@
-//! The `claude-comms` binary: the command line, and with `serve` and `demo` the server. Only this file, `serve` and
-//! `demo` know a server crate.
+//! The `claude-comms` binary: the command line, and with `serve` and `demo` the server. Only this file, `serve`,
+//! `config` and `demo` know a server crate.
 
 mod args;
 mod commands;
+mod config;
 mod context;
 mod demo;
 mod exit;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     };
     let ran = match arguments.command {
         args::Command::Serve(serve) => serve::run(serve, &ui),
+        args::Command::Config(config) => config::run(config, &ui),
         args::Command::Demo(demo) => demo::run(&demo, &ui),
         command => commands::run(&arguments.global, command, &ui),
     };

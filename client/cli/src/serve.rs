@@ -1,6 +1,11 @@
 //! `serve`: the server in the foreground. Knows the server's configuration, its log and its signals.
 
-use claude_comms_server::{Server, config};
+use std::io::IsTerminal as _;
+
+use claude_comms_server::{
+    Server,
+    config::{self as server_config, Overrides, Settings},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::{
     Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -8,29 +13,22 @@ use tracing_subscriber::{
 
 use crate::{
     args::{LogFormat, Serve},
+    config,
     exit::{Exit, Failure, chain},
     output::{Paint, Ui},
 };
 
-/// Runs the server until SIGINT or SIGTERM. A second one ends it at once; its processes end with it either way.
+/// Runs the server until SIGINT or SIGTERM. A second one ends it at once; its processes end with it either way. SIGHUP
+/// reads its settings again.
 pub(crate) fn run(serve: Serve, ui: &Ui) -> Result<Exit, Failure> {
-    let log_format = serve.log_format;
-    let overrides = config::Overrides {
-        config_file: serve.config,
-        listen: serve.listen,
-        data_dir: serve.data_dir,
-        backend: serve.backend,
-        claude_binary: serve.claude_binary,
-        scenario: serve.scenario,
-        module_dirs: serve.module_dirs,
-        template_dirs: serve.template_dirs,
-    };
-    let config = config::load(&overrides, std::env::vars_os()).map_err(|error| bad_config(&error))?.config;
-    log(log_format, ui);
+    let overrides = config::overrides(serve.settings);
+    let config = config::load(&overrides)?.config;
+    log(serve.log_format, ui);
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
         // Before the server starts: a signal while it recovers must not leave a half-started one.
         let mut signals = Signals::new()?;
+        let mut hangups = listen_to(SignalKind::hangup())?;
         let started = tokio::select! {
             started = Server::start(config) => started,
             () = signals.next() => return Ok(Exit::Interrupted),
@@ -43,6 +41,7 @@ pub(crate) fn run(serve: Serve, ui: &Ui) -> Result<Exit, Failure> {
             // Nobody has to listen to where the server listens.
             let _ = ui.write(&format!("listening on {endpoint}\n"));
         }
+        let settings = server.settings();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let running = server.run(async {
             let _ = stopped.await;
@@ -50,7 +49,12 @@ pub(crate) fn run(serve: Serve, ui: &Ui) -> Result<Exit, Failure> {
         let mut running = std::pin::pin!(running);
         let ended = tokio::select! {
             ended = &mut running => ended,
-            () = signals.next() => {
+            () = async {
+                tokio::select! {
+                    () = signals.next() => {}
+                    () = reloads(&mut hangups, &overrides, &settings) => {}
+                }
+            } => {
                 tracing::info!("shutting down; a second signal ends the server at once");
                 let _ = stop.send(());
                 tokio::select! {
@@ -75,15 +79,6 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(Exit::Failed, format!("start the runtime: {error}")))
 }
 
-/// A configuration that cannot be used: what users wrote, so usage. Each problem has a line.
-pub(crate) fn bad_config(error: &config::ConfigError) -> Failure {
-    let text = chain(error);
-    let mut lines = text.lines().map(str::to_owned);
-    let mut failure = Failure::new(Exit::Usage, lines.next().unwrap_or_default());
-    failure.lines = lines.collect();
-    failure
-}
-
 /// Sends the log to standard error. Other people's crates say little even with `--verbose`.
 fn log(format: LogFormat, ui: &Ui) {
     let level = match (ui.quiet, ui.verbose) {
@@ -104,6 +99,35 @@ fn log(format: LogFormat, ui: &Ui) {
     let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
 }
 
+/// Reads the settings again at each SIGHUP. Returns when the terminal that the server was started on is gone, which is
+/// told by the same signal.
+async fn reloads(hangups: &mut Signal, overrides: &Overrides, settings: &Settings) {
+    let on_terminal = std::io::stderr().is_terminal();
+    while hangups.recv().await.is_some() {
+        if on_terminal && !std::io::stderr().is_terminal() {
+            return;
+        }
+        let new = match server_config::load(overrides, std::env::vars_os()) {
+            Ok(loaded) => loaded.config,
+            Err(error) => {
+                let problems = chain(&error);
+                tracing::error!(problems, "the settings cannot be used; everything stays as it is");
+                continue;
+            }
+        };
+        let changes = settings.take(&new);
+        tracing::info!(changed = changes.taken.join(" "), "settings read again");
+        if !changes.restart.is_empty() {
+            tracing::warn!(keys = changes.restart.join(" "), "new values of these settings need a restart");
+        }
+    }
+    std::future::pending().await
+}
+
+fn listen_to(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("listen to signals: {error}")))
+}
+
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -114,13 +138,10 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("listen to signals: {error}")))
-        };
         Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            _file_size: listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+            interrupt: listen_to(SignalKind::interrupt())?,
+            terminate: listen_to(SignalKind::terminate())?,
+            _file_size: listen_to(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{
-    config::{BackendKind, Config, Variables},
+    config::{BackendKind, Settings},
     telemetry::Figures,
     transcript,
 };
@@ -86,9 +86,7 @@ pub struct Backend {
     kind: BackendKind,
     scenario: Option<PathBuf>,
     binary: PathBuf,
-    model: Option<String>,
-    environment: Variables,
-    extra_args: Vec<String>,
+    settings: Settings,
     supervisor: Supervisor,
     store: Arc<dyn Store>,
     probe: Arc<Probe>,
@@ -97,14 +95,13 @@ pub struct Backend {
 
 impl Backend {
     /// The backend that the settings name.
-    pub fn new(config: &Config, supervisor: Supervisor, store: Arc<dyn Store>, figures: Figures) -> Self {
+    pub fn new(settings: Settings, supervisor: Supervisor, store: Arc<dyn Store>, figures: Figures) -> Self {
+        let config = settings.now();
         Self {
             kind: config.backend,
             scenario: config.scenario.clone(),
             binary: config.claude.binary.clone(),
-            model: config.claude.model.clone(),
-            environment: config.instance_environment.clone(),
-            extra_args: config.claude.extra_args.clone(),
+            settings,
             supervisor,
             store,
             probe: Arc::default(),
@@ -216,7 +213,9 @@ impl Backend {
         if self.binary.components().count() > 1 || self.binary.is_absolute() {
             return self.binary.clone();
         }
-        let path = self.environment.0.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
+        let config = self.settings.now();
+        let path =
+            config.instance_environment.0.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
         std::env::split_paths(path)
             .map(|dir| dir.join(&self.binary))
             .find(|candidate| candidate.is_file())
@@ -234,8 +233,12 @@ impl Backend {
             Session::New { id } => (*id, false),
             Session::Resume { id } | Session::Fork { id, .. } => (*id, true),
         };
-        let model =
-            model.map(str::to_owned).or_else(|| conversation.model.clone()).or_else(|| self.model.clone());
+        // What holds when the process starts holds for its life.
+        let config = self.settings.now();
+        let model = model
+            .map(str::to_owned)
+            .or_else(|| conversation.model.clone())
+            .or_else(|| config.claude.model.clone());
         let launch = Launch {
             instance: directory(instance),
             program: match self.kind {
@@ -246,8 +249,8 @@ impl Backend {
             transcript: lends.then(|| self.store.transcript(conversation.id)),
             model,
             system_prompt: Some(conversation.system_prompt.clone()).filter(|prompt| !prompt.is_empty()),
-            environment: self.environment.0.clone(),
-            extra_args: self.extra_args.clone(),
+            environment: config.instance_environment.0.clone(),
+            extra_args: config.claude.extra_args.clone(),
         };
         let counted = self.figures.process_starts();
         let started = self.supervisor.start(launch).await;

@@ -80,6 +80,15 @@ impl Pool {
         }
     }
 
+    pub(crate) fn set_max_instances(&mut self, max_instances: usize) {
+        self.max_instances = max_instances;
+    }
+
+    /// How many instances there are beyond the most, which may have become fewer.
+    pub(crate) fn excess(&self) -> usize {
+        self.entries.len().saturating_sub(self.max_instances)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -17,15 +17,15 @@ use tower::layer::util::{Identity, Stack};
 use crate::{
     auth::{AuthLayer, Rule},
     backend::Backend,
-    config::{AuthMode, BackendKind, Config, Listen},
-    dispatcher::{Dispatcher, Options},
+    config::{AuthMode, BackendKind, Config, Listen, Settings},
+    dispatcher::Dispatcher,
     grpc::{
         Context, ConversationHandlers, DiagnosticsHandlers, InstanceHandlers, LimitLayer, ModuleHandlers,
     },
     health::{self, Serving},
     hub::EventHub,
     listen::{self, Bound, ListenError},
-    modules::{self, Modules},
+    modules::Modules,
     recovery,
     telemetry::{CallLayer, Figures, Observed},
     token,
@@ -90,8 +90,6 @@ pub struct Server {
     warnings: Vec<String>,
     context: Context,
     token: Option<Arc<secrecy::SecretString>>,
-    drain_timeout: Duration,
-    health_interval: Duration,
     tracker: TaskTracker,
     /// Ends what watches directories.
     ending: CancellationToken,
@@ -142,7 +140,8 @@ impl Server {
             .map_err(StartError::Recovery)?;
 
         let hub = EventHub::default();
-        let backend = Backend::new(&config, supervisor, Arc::clone(&store), figures.clone());
+        let settings = Settings::new(config.clone());
+        let backend = Backend::new(settings.clone(), supervisor, Arc::clone(&store), figures.clone());
         if let Err(not_ready) = backend.ready().await {
             warnings.push(format!("{not_ready}; turns are refused until then"));
         }
@@ -152,24 +151,13 @@ impl Server {
                     .to_owned(),
             );
         }
-        let options = modules::Options {
-            module_dirs: config.module_dirs.clone(),
-            template_dirs: config.template_dirs.clone(),
-            token_budget: config.token_budget,
-        };
-        let modules =
-            Modules::load(options, Arc::clone(&store), tracker.clone()).await.map_err(StartError::Modules)?;
+        let modules = Modules::load(settings.clone(), Arc::clone(&store), tracker.clone())
+            .await
+            .map_err(StartError::Modules)?;
         let ending = CancellationToken::new();
         modules.watch(&tracker, ending.clone()).await;
-        let options = Options {
-            max_instances: config.pool.max_instances,
-            max_queue: config.pool.max_queue,
-            idle_timeout: config.pool.idle_timeout,
-            max_attempts: config.max_attempts,
-            stop_grace: Duration::from_secs(30),
-        };
         let dispatcher = Dispatcher::start(
-            options,
+            &settings,
             Arc::clone(&store),
             backend.clone(),
             hub.clone(),
@@ -196,24 +184,12 @@ impl Server {
             hub,
             modules,
             prompt_limit_bytes: config.prompt_limit_bytes,
-            turn_timeout: config.pool.turn_timeout,
-            max_queue: config.pool.max_queue,
-            max_instances: config.pool.max_instances,
+            settings,
             endpoints: Arc::clone(&endpoints),
             start_time: figures.start_time(),
             observed,
         };
-        Ok(Self {
-            bound,
-            endpoints,
-            warnings,
-            context,
-            token,
-            drain_timeout: config.pool.drain_timeout,
-            health_interval: config.pool.health_interval,
-            tracker,
-            ending,
-        })
+        Ok(Self { bound, endpoints, warnings, context, token, tracker, ending })
     }
 
     /// The endpoints as clients name them, with the real ports.
@@ -226,6 +202,11 @@ impl Server {
         &self.warnings
     }
 
+    /// The settings in effect, through which they can be changed.
+    pub fn settings(&self) -> Settings {
+        self.context.settings.clone()
+    }
+
     /// Serves until `shutdown`, then drains: no new turns, running ones may end, processes end, the store is closed.
     ///
     /// # Errors
@@ -234,7 +215,12 @@ impl Server {
         let close = CancellationToken::new();
         let (health, health_service) = Serving::new().await;
         let watched = (Arc::clone(&self.context.store), self.context.backend.clone());
-        health.clone().watch(&self.tracker, self.ending.clone(), watched, self.health_interval);
+        health.clone().watch(
+            &self.tracker,
+            self.ending.clone(),
+            watched,
+            self.context.settings.now().pool.health_interval,
+        );
 
         let mut serving = tokio::task::JoinSet::new();
         let mut sockets = Vec::new();
@@ -275,12 +261,13 @@ impl Server {
             }),
         };
         let load = self.context.dispatcher.load().await.unwrap_or_default();
-        let longest_seconds = self.drain_timeout.as_secs();
+        let drain_timeout = self.context.settings.now().pool.drain_timeout;
+        let longest_seconds = drain_timeout.as_secs();
         tracing::info!(running = load.running, queued = load.queued, longest_seconds, "draining");
         health.drain().await;
         // Cancelled turns have a grace of their own, and so have processes; after that nothing may hold the end up.
-        let longest = self.drain_timeout + DRAIN_MARGIN;
-        if tokio::time::timeout(longest, self.context.dispatcher.drain(self.drain_timeout)).await.is_err() {
+        let longest = drain_timeout + DRAIN_MARGIN;
+        if tokio::time::timeout(longest, self.context.dispatcher.drain(drain_timeout)).await.is_err() {
             tracing::error!(
                 "not everything ended in the time to drain; what still runs is ended with the server"
             );

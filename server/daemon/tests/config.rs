@@ -3,7 +3,8 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use claude_comms_server::config::{
-    self, AuthMode, BackendKind, Config, ConfigError, ConfigFile, Listen, Loaded, Overrides, load,
+    self, AuthMode, BackendKind, Changes, Config, ConfigError, ConfigFile, Listen, Loaded, Overrides,
+    Settings, load,
 };
 
 fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
@@ -60,13 +61,13 @@ fn every_unknown_key_is_named_with_its_place_and_what_was_meant() {
     for words in [
         "claude-comms.yaml:2: unknown key pool.max_instance; did you mean pool.max_instances?",
         "claude-comms.yaml:3: unknown key pool.max_quue; did you mean pool.max_queue?",
-        "claude-comms.yaml:4: unknown key listen_on; known keys: ",
+        "claude-comms.yaml:4: unknown key listen_on; `claude-comms config --default` prints all known keys",
         "claude-comms.yaml:5: unknown key auth.user; known keys: auth.mode",
         "claude-comms.yaml:6: unknown key max_instances; did you mean pool.max_instances?",
         "claude-comms.yaml:7: unknown key pol; did you mean pool?",
         "claude-comms.yaml:8: unknown key module_dir; did you mean module_dirs?",
         "claude-comms.yaml:9: unknown key claude.enviroment; did you mean claude.environment?",
-        "unknown environment variable CLAUDE_COMMS_POOLS__X; known keys: CLAUDE_COMMS_",
+        "unknown environment variable CLAUDE_COMMS_POOLS__X; `claude-comms config --default` prints",
         "unknown environment variable CLAUDE_COMMS_POOL_MAX_QUEUE; did you mean CLAUDE_COMMS_POOL__MAX_QUEUE?",
         "unknown environment variable CLAUDE_COMMS_SERVRE; did you mean CLAUDE_COMMS_SERVER?",
     ] {
@@ -174,4 +175,55 @@ fn the_documentation_has_a_row_for_every_key_and_no_other() {
     let text = std::fs::read_to_string(file).expect("docs/configuration.md");
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
     assert_eq!(rows, config::documentation(), "copy the right side into docs/configuration.md");
+}
+
+#[test]
+fn the_schema_takes_good_files_and_nothing_else() {
+    let schema = jsonschema::validator_for(&config::schema()).expect("a JSON Schema");
+    let valid = |text: &str| {
+        let value: serde_json::Value = serde_yaml::from_str(text).expect("YAML");
+        schema.is_valid(&value)
+    };
+    let good = "listen: [unix:/s, 'http://127.0.0.1:0']\nclaude: {environment: {A: 1, B: x}, extra_args: [a]}\n\
+                pool: {max_instances: 3, idle_timeout: 1h 30m, turn_timeout: 90}\nsimulated:\nbackend: simulated\n";
+    for text in [good, &config::default_file(), "module_dirs: /a,/b\n"] {
+        assert!(valid(text), "{text}");
+        from_file(text, &[], Overrides::default()).expect(text);
+    }
+    for text in [
+        "pol: {max_instances: 3}\n",
+        "pool: {max_instance: 3}\n",
+        "pool: {max_instances: 0}\n",
+        "pool: {idle_timeout: soon}\n",
+        "pool: 3\n",
+        "backend: gpt\n",
+        "listen: ['ftp://x']\n",
+        "claude: {environment: [A]}\n",
+        "data_dir: ''\n",
+    ] {
+        assert!(!valid(text), "{text}");
+        from_file(text, &[], Overrides::default()).expect_err(text);
+    }
+}
+
+#[test]
+fn new_settings_are_taken_where_a_running_server_can_and_named_where_not() {
+    let first = from_file("pool: {max_queue: 3}\n", &[], Overrides::default()).unwrap();
+    let settings = Settings::new(first.clone());
+    let told = settings.subscribe();
+    assert_eq!(settings.take(&first), Changes::default());
+    assert!(!told.has_changed().unwrap(), "nothing changed");
+
+    let text = "pool: {max_queue: 4}\nclaude: {environment: {KEY: new}}\nlimits: {prompt_bytes: 9}\nbackend: simulated\n";
+    let second = from_file(text, &[], Overrides::default()).unwrap();
+    let changes = settings.take(&second);
+    assert_eq!(changes.taken, ["claude.environment", "pool.max_queue"]);
+    assert_eq!(changes.restart, ["backend", "limits.prompt_bytes"]);
+    assert!(told.has_changed().unwrap());
+    let now = settings.now();
+    assert_eq!((now.pool.max_queue, now.prompt_limit_bytes), (4, first.prompt_limit_bytes));
+    assert_eq!(now.instance_environment.0.get("KEY").map(String::as_str), Some("new"));
+    // What waits is named again as long as it waits, and is not taken for new.
+    assert_eq!(settings.take(&second).taken, Vec::<&str>::new());
+    assert_eq!(settings.take(&second).restart.len(), 2);
 }

@@ -19,6 +19,7 @@ mod pool;
 mod processes;
 mod restart;
 mod secure;
+mod settings;
 mod stalled;
 mod support;
 mod telemetry;

@@ -71,7 +71,9 @@ async fn dispatch(context: &mut Context<'_>, command: Command) -> Result<Exit, F
         Command::Statistics => server::statistics(context).await,
         Command::Version => server::version(context.ui),
         Command::ValidateModule(_) => unreachable!("run answers what needs no server"),
-        Command::Serve(_) | Command::Demo(_) => unreachable!("main runs what needs a server of its own"),
+        Command::Serve(_) | Command::Config(_) | Command::Demo(_) => {
+            unreachable!("main runs what needs a server of its own")
+        }
     }
 }
 

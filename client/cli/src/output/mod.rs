@@ -180,6 +180,11 @@ impl Ui {
         }
     }
 
+    /// Prints a table of what is no message of the contract.
+    pub(crate) fn table(&self, table: &Table) -> Result<(), Failure> {
+        self.write(&table.render(self.out, self.width))
+    }
+
     /// Prints a value that is no message of the contract, as JSON or YAML.
     pub(crate) fn serialized(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
         self.write(&json::serialized(value, self.format)?)

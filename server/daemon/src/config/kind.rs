@@ -93,6 +93,27 @@ impl Kind {
         }
     }
 
+    /// Takes the value over from other settings.
+    pub(super) fn copy(&self, from: &Config, to: &mut Config) {
+        fn over<T: Clone>(place: Place<T>, from: &Config, to: &mut Config) {
+            place(to).clone_from(place(&mut from.clone()));
+        }
+        match self {
+            Self::Count(_, place) => over(*place, from, to),
+            Self::SmallCount(_, place) => over(*place, from, to),
+            Self::Span(place) => over(*place, from, to),
+            Self::Truth(place) => over(*place, from, to),
+            Self::OptionalText(place) => over(*place, from, to),
+            Self::Texts(place) => over(*place, from, to),
+            Self::Path(place) => over(*place, from, to),
+            Self::OptionalPath(place) => over(*place, from, to),
+            Self::Paths(place) => over(*place, from, to),
+            Self::Endpoints(place) => over(*place, from, to),
+            Self::Variables(place) => over(*place, from, to),
+            Self::Choice(_, set, get) => set(to, get(from)),
+        }
+    }
+
     /// The JSON Schema of the value.
     pub(super) fn schema(&self) -> Value {
         let text = json!({ "type": "string", "minLength": 1 });

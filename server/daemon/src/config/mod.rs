@@ -6,6 +6,7 @@ mod keys;
 mod kind;
 mod load;
 mod print;
+mod settings;
 mod unknown;
 mod value;
 
@@ -14,6 +15,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 pub use file::ConfigFile;
 pub use load::{ConfigError, Loaded, Overrides, Setting, Source, load};
 pub use print::{default_file, documentation, schema};
+pub use settings::{Changes, Settings};
 
 /// What answers turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,17 +5,18 @@ use super::{
     load::{CLIENT_VARIABLES, PREFIX},
 };
 
-/// Words to go behind "unknown key PATH": the nearest key, else those that stand where it was looked for. `spell` makes
+/// Words to go behind "unknown key PATH": the nearest key, else those of its level, else where all are. `spell` makes
 /// of a path what the user would write.
 pub(super) fn remedy(path: &str, is_map: bool, spell: impl Fn(&str) -> String) -> String {
     if let Some(near) = nearest(path, is_map) {
         return format!("; did you mean {}?", spell(near));
     }
     let level = path.rsplit_once('.').map(|(level, _)| level).filter(|level| keys::is_level(level));
-    let there = keys::KEYS.iter().map(|key| key.path).filter(|known| match level {
-        Some(level) => known.strip_prefix(level).is_some_and(|rest| rest.starts_with('.')),
-        None => true,
-    });
+    let Some(level) = level else {
+        return "; `claude-comms config --default` prints all known keys".to_owned();
+    };
+    let below = |known: &&str| known.strip_prefix(level).is_some_and(|rest| rest.starts_with('.'));
+    let there = keys::KEYS.iter().map(|key| key.path).filter(below);
     format!("; known keys: {}", there.map(spell).collect::<Vec<_>>().join(", "))
 }
 

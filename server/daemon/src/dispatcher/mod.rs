@@ -5,6 +5,7 @@ mod command;
 mod health;
 mod instances;
 mod lines;
+mod options;
 mod task;
 mod view;
 
@@ -24,6 +25,7 @@ pub(crate) use lines::Lease;
 
 use crate::{
     backend::{Backend, NotReady},
+    config::Settings,
     health::{Finding, Watched},
     hub::EventHub,
     live::LiveTurn,
@@ -32,21 +34,6 @@ use crate::{
 
 /// Commands that may wait for the task. Full: senders wait.
 const MAILBOX: usize = 1024;
-
-/// Settings of the dispatcher.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Most instances.
-    pub max_instances: usize,
-    /// Most turns that wait.
-    pub max_queue: usize,
-    /// How long an instance that nobody started may be idle.
-    pub idle_timeout: Duration,
-    /// Most attempts of a turn.
-    pub max_attempts: u32,
-    /// How long a turn may go on once its instance is being stopped.
-    pub stop_grace: Duration,
-}
 
 /// A turn to run.
 #[derive(Debug)]
@@ -187,7 +174,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Starts the task.
     pub fn start(
-        options: Options,
+        settings: &Settings,
         store: Arc<dyn Store>,
         backend: Backend,
         hub: EventHub,
@@ -196,7 +183,7 @@ impl Dispatcher {
     ) -> Self {
         let (commands, mailbox) = mpsc::channel(MAILBOX);
         let task = task::DispatcherTask::new(
-            options,
+            settings,
             store,
             backend,
             hub,

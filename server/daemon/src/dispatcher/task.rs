@@ -10,20 +10,22 @@ use claude_comms_model::{
 };
 use claude_comms_store::Store;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{
-    Command, Lease, LeaseReport, Load, NewTurn, Options, Refused, cancelled,
+    Command, Lease, LeaseReport, Load, NewTurn, Refused, cancelled,
     command::Reply,
     instances::Starting,
     lines::{Lines, Slot},
+    options::Options,
 };
 use crate::{
     backend::Backend,
+    config::{Config, Settings},
     hub::EventHub,
     live::{LiveEvent, LiveTurn},
     pool::{Grant, Pool},
@@ -33,6 +35,7 @@ use crate::{
 
 pub(super) struct DispatcherTask {
     pub(super) options: Options,
+    pub(super) changes: watch::Receiver<Arc<Config>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) backend: Backend,
     pub(super) hub: EventHub,
@@ -54,7 +57,7 @@ pub(super) struct DispatcherTask {
 
 impl DispatcherTask {
     pub(super) fn new(
-        options: Options,
+        settings: &Settings,
         store: Arc<dyn Store>,
         backend: Backend,
         hub: EventHub,
@@ -62,9 +65,13 @@ impl DispatcherTask {
         figures: Figures,
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
+        // Before they are read: no change is missed.
+        let changes = settings.subscribe();
+        let options = Options::of(&settings.now());
         let pool = Pool::new(options.max_instances);
         Self {
             options,
+            changes,
             store,
             backend,
             hub,
@@ -82,9 +89,7 @@ impl DispatcherTask {
     }
 
     pub(super) async fn run(mut self, mut mailbox: mpsc::Receiver<Command>) {
-        let period =
-            (self.options.idle_timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(30));
-        let mut reclaim = tokio::time::interval(period);
+        let mut reclaim = tokio::time::interval(self.options.reclaim_period());
         loop {
             tokio::select! {
                 command = mailbox.recv() => match command {
@@ -92,6 +97,10 @@ impl DispatcherTask {
                     None => return,
                 },
                 _ = reclaim.tick() => self.reclaim_idle(),
+                Ok(()) = self.changes.changed() => {
+                    self.reconfigure();
+                    reclaim = tokio::time::interval(self.options.reclaim_period());
+                }
             }
             self.pump();
             self.finish_drain();
@@ -273,7 +282,7 @@ impl DispatcherTask {
                 }
             }
         }
-        self.make_room(wanted);
+        self.make_room(wanted + self.pool.excess());
     }
 
     /// Ends as many idle instances as slots are wanted, those counted that are on their way out.

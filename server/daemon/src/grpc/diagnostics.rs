@@ -31,6 +31,7 @@ impl DiagnosticsService for DiagnosticsHandlers {
         let load = context.dispatcher.load().await.map_err(ApiError::Refused)?;
         let counts = context.store.counts().await.map_err(ApiError::Store)?;
         let identity = context.store.server();
+        let pool = context.settings.now().pool.clone();
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(Response::new(v1::ServerInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -45,11 +46,11 @@ impl DiagnosticsService for DiagnosticsHandlers {
             draining: load.draining,
             running_turns: small(load.running),
             queued_turns: small(load.queued),
-            max_queue: small(context.max_queue),
+            max_queue: small(pool.max_queue),
             instances: small(load.instances),
-            max_instances: small(context.max_instances),
+            max_instances: small(pool.max_instances),
             prompt_limit_bytes: context.prompt_limit_bytes as u64,
-            turn_timeout: prost_types::Duration::try_from(context.turn_timeout).ok(),
+            turn_timeout: prost_types::Duration::try_from(pool.turn_timeout).ok(),
             store_schema_version: counts.schema_version,
             conversations: counts.conversations,
             turns: counts.turns,

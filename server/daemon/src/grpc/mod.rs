@@ -23,7 +23,10 @@ use std::{
 
 use claude_comms_store::Store;
 
-use crate::{backend::Backend, dispatcher::Dispatcher, hub::EventHub, modules::Modules, telemetry::Observed};
+use crate::{
+    backend::Backend, config::Settings, dispatcher::Dispatcher, hub::EventHub, modules::Modules,
+    telemetry::Observed,
+};
 
 pub(crate) use self::{
     conversation::ConversationHandlers, diagnostics::DiagnosticsHandlers, instance::InstanceHandlers,
@@ -39,10 +42,15 @@ pub(crate) struct Context {
     pub hub: EventHub,
     pub modules: Modules,
     pub prompt_limit_bytes: usize,
-    pub turn_timeout: Duration,
-    pub max_queue: usize,
-    pub max_instances: usize,
+    pub settings: Settings,
     pub endpoints: Arc<Vec<String>>,
     pub start_time: SystemTime,
     pub observed: Observed,
+}
+
+impl Context {
+    /// Longest time of a turn.
+    fn turn_timeout(&self) -> Duration {
+        self.settings.now().pool.turn_timeout
+    }
 }

@@ -79,7 +79,7 @@ impl ModuleHandlers {
         let parameters = check.parameters(asking.parameters);
         let overrides = check.overrides(asking.overrides);
         let request_id = check.request_id(asking.request_id);
-        let timeout = asking.timeout.map(|given| check.timeout(Some(given), self.0.turn_timeout));
+        let timeout = asking.timeout.map(|given| check.timeout(Some(given), self.0.turn_timeout()));
         let conversation = match asking.conversation_id {
             "" => None,
             text => check.id("conversation_id", text),

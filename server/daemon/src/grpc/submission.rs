@@ -63,7 +63,7 @@ impl Context {
         if asked.is_none() && query.prompt.is_empty() {
             return Err(ApiError::BadFields(vec![("prompt".to_owned(), "must not be empty".to_owned())]));
         }
-        let longest = prepared.limit.map_or(self.turn_timeout, |limit| limit.min(self.turn_timeout));
+        let longest = prepared.limit.map_or(self.turn_timeout(), |limit| limit.min(self.turn_timeout()));
         let new = NewTurn {
             conversation: prepared.conversation,
             new_conversation: prepared.new,
@@ -162,7 +162,7 @@ impl Context {
         check: &mut Check,
         prompt: &Prompt<'_>,
     ) -> (Option<RequestId>, Option<Duration>) {
-        let timeout = prompt.timeout.map(|given| check.timeout(Some(given), self.turn_timeout));
+        let timeout = prompt.timeout.map(|given| check.timeout(Some(given), self.turn_timeout()));
         (check.request_id(prompt.request_id), timeout)
     }
 }

@@ -21,22 +21,13 @@ use claude_comms_model::{ModuleRecord, ModuleRef, Timestamp};
 use claude_comms_store::{ModuleRevisionInfo, Store, StoreError};
 use tokio_util::task::TaskTracker;
 
+use crate::config::Settings;
+
 pub use self::register::RegisterError;
 pub(crate) use self::{
     register::{Registering, did_you_mean},
     scenery::{Scenery, SceneryError},
 };
-
-/// Settings of the modules.
-#[derive(Debug, Clone)]
-pub(crate) struct Options {
-    /// Directories with descriptors.
-    pub module_dirs: Vec<PathBuf>,
-    /// Directories with templates.
-    pub template_dirs: Vec<PathBuf>,
-    /// Tokens that system prompt and message may have together, beside the prompt itself.
-    pub token_budget: u32,
-}
 
 /// A file that cannot be used as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +46,7 @@ pub(crate) struct Modules(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    options: Options,
+    settings: Settings,
     store: Arc<dyn Store>,
     registry: RwLock<Registry>,
     /// Templates of directories, as they are now.
@@ -76,7 +67,7 @@ impl Modules {
     /// # Errors
     /// [`StoreError`].
     pub(crate) async fn load(
-        options: Options,
+        settings: Settings,
         store: Arc<dyn Store>,
         tracker: TaskTracker,
     ) -> Result<Self, StoreError> {
@@ -114,7 +105,7 @@ impl Modules {
             }
         }
         let shared = Shared {
-            options,
+            settings,
             store,
             registry: RwLock::new(registry),
             templates: RwLock::default(),

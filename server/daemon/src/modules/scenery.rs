@@ -190,7 +190,7 @@ impl Modules {
             relationships,
             templates,
             overrides,
-            token_budget: self.0.options.token_budget,
+            token_budget: self.0.settings.now().token_budget,
         };
         let refer = |entry: Option<Arc<Entry>>| entry.map(|entry| reference(&entry));
         Ok((scene, refer(source), refer(target)))

@@ -18,10 +18,11 @@ use claude_comms_descriptors::{
 };
 use claude_comms_model::Timestamp;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::ModifyKind};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{BrokenFile, Modules, template_files::TemplateFiles};
+use crate::config::Config;
 
 /// How long the directories must be quiet before they are read: an editor writes a file in several steps.
 const QUIET: Duration = Duration::from_millis(100);
@@ -32,40 +33,66 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// The directories as they were last read.
 struct Directories {
+    /// Those of modules and those of templates, as the settings name them.
+    dirs: (Vec<PathBuf>, Vec<PathBuf>),
     watching: Watching,
     modules: Scanner,
     templates: TemplateFiles,
 }
 
+impl Directories {
+    fn new(changed: mpsc::Sender<()>, config: &Config) -> Self {
+        let dirs = (config.module_dirs.clone(), config.template_dirs.clone());
+        Self {
+            watching: Watching::new(changed, dirs.0.clone(), dirs.1.clone()),
+            modules: Scanner::new(dirs.0.clone()),
+            templates: TemplateFiles::new(dirs.1.clone()),
+            dirs,
+        }
+    }
+
+    fn are_of(&self, config: &Config) -> bool {
+        self.dirs.0 == config.module_dirs && self.dirs.1 == config.template_dirs
+    }
+
+    fn is_empty(&self) -> bool {
+        self.dirs.0.is_empty() && self.dirs.1.is_empty()
+    }
+}
+
 impl Modules {
     /// Reads the directories now, and again whenever they change, until `end`.
     pub(crate) async fn watch(&self, tracker: &TaskTracker, end: CancellationToken) {
-        let options = &self.0.options;
-        if options.module_dirs.is_empty() && options.template_dirs.is_empty() {
-            return;
-        }
+        let mut settings = self.0.settings.subscribe();
+        let config = Arc::clone(&settings.borrow_and_update());
         // Room for one: a change that is not read yet says all.
         let (changed, changes) = mpsc::channel(1);
-        let directories = Directories {
-            watching: Watching::new(changed, options.module_dirs.clone(), options.template_dirs.clone()),
-            modules: Scanner::new(options.module_dirs.clone()),
-            templates: TemplateFiles::new(options.template_dirs.clone()),
-        };
-        let directories = self.reload(directories).await;
-        tracker.spawn(self.clone().follow(changes, directories, end));
+        let directories = Directories::new(changed.clone(), &config);
+        let directories =
+            if directories.is_empty() { Some(directories) } else { self.reload(directories).await };
+        tracker.spawn(self.clone().follow((changed, changes), settings, directories, end));
     }
 
     async fn follow(
         self,
-        mut changes: mpsc::Receiver<()>,
+        (changed, mut changes): (mpsc::Sender<()>, mpsc::Receiver<()>),
+        mut settings: watch::Receiver<Arc<Config>>,
         mut directories: Option<Directories>,
         end: CancellationToken,
     ) {
         loop {
+            let look = directories.as_ref().is_some_and(|known| !known.is_empty());
             tokio::select! {
                 () = end.cancelled() => return,
                 change = changes.recv() => if change.is_some() { quiet(&mut changes).await },
-                () = tokio::time::sleep(LOOK) => {}
+                Ok(()) = settings.changed() => {
+                    let config = Arc::clone(&settings.borrow_and_update());
+                    if directories.as_ref().is_some_and(|known| known.are_of(&config)) {
+                        continue;
+                    }
+                    directories = Some(Directories::new(changed.clone(), &config));
+                }
+                () = tokio::time::sleep(LOOK), if look => {}
             }
             let Some(known) = directories.take() else { return };
             directories = self.reload(known).await;
@@ -190,8 +217,6 @@ async fn quiet(changes: &mut mpsc::Receiver<()>) {
 /// The system's watches. A directory that cannot be watched yet is tried again at every look.
 struct Watching {
     watcher: Option<RecommendedWatcher>,
-    /// Keeps the channel open where there is no watcher to do so.
-    _changed: mpsc::Sender<()>,
     dirs: Vec<PathBuf>,
     /// What was watched under each path: another directory of that path needs a watch of its own.
     watched: HashMap<PathBuf, (u64, u64)>,
@@ -204,7 +229,7 @@ impl Watching {
     fn new(changed: mpsc::Sender<()>, modules: Vec<PathBuf>, templates: Vec<PathBuf>) -> Self {
         let absolute = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
         let dirs: Vec<PathBuf> = modules.into_iter().chain(templates).map(absolute).collect();
-        let (sender, ours) = (changed.clone(), dirs.clone());
+        let (sender, ours) = (changed, dirs.clone());
         let lost = Arc::new(AtomicBool::new(false));
         let mark = Arc::clone(&lost);
         let tell = move |event: notify::Result<notify::Event>| {
@@ -227,7 +252,7 @@ impl Watching {
         let watcher = notify::recommended_watcher(tell)
             .inspect_err(|error| tracing::warn!(%error, "directories are not watched, only looked at"))
             .ok();
-        Self { watcher, _changed: changed, dirs, watched: HashMap::new(), lost, told: false }
+        Self { watcher, dirs, watched: HashMap::new(), lost, told: false }
     }
 
     /// Watches what is there now. Blocking: it walks the directories.

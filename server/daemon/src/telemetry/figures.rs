@@ -59,6 +59,8 @@ pub(super) struct Counters {
     pub(super) turns_now: IntGaugeVec,
     pub(super) instances: IntGaugeVec,
     pub(super) draining: IntGauge,
+    queue_limit: IntGauge,
+    instance_limit: IntGauge,
     pub(super) stored_conversations: Gauge,
     pub(super) stored_turns: Gauge,
 }
@@ -118,8 +120,6 @@ impl Figures {
         make.gauges(names::BUILD, &[env!("CARGO_PKG_VERSION")])
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
-        make.gauge(names::QUEUE_LIMIT).set(signed(max_queue));
-        make.gauge(names::INSTANCE_LIMIT).set(signed(max_instances));
         let counters = Counters {
             start_time: SystemTime::now(),
             accepted: make.counter(names::TURNS_ACCEPTED),
@@ -148,11 +148,21 @@ impl Figures {
             turns_now: make.gauges(names::TURNS_NOW, &["QUEUED", "RUNNING"]),
             instances: make.gauges(names::INSTANCES, &INSTANCE_STATES.map(InstanceState::as_str)),
             draining: make.gauge(names::DRAINING),
+            queue_limit: make.gauge(names::QUEUE_LIMIT),
+            instance_limit: make.gauge(names::INSTANCE_LIMIT),
             stored_conversations: make.keep(Gauge::with_opts(Making::opts(names::STORED_CONVERSATIONS))),
             stored_turns: make.keep(Gauge::with_opts(Making::opts(names::STORED_TURNS))),
             registry,
         };
-        Self(Arc::new(counters))
+        let figures = Self(Arc::new(counters));
+        figures.limits(max_queue, max_instances);
+        figures
+    }
+
+    /// The settings' limits, which may change.
+    pub fn limits(&self, max_queue: usize, max_instances: usize) {
+        self.0.queue_limit.set(signed(max_queue));
+        self.0.instance_limit.set(signed(max_instances));
     }
 
     pub(super) fn counters(&self) -> &Counters {

@@ -1,0 +1,51 @@
+//! Settings of the dispatcher, and what becomes of them when they change.
+
+use std::time::Duration;
+
+use super::task::DispatcherTask;
+use crate::config::Config;
+
+/// How long a turn may go on once its instance is being stopped.
+const STOP_GRACE: Duration = Duration::from_secs(30);
+
+/// Settings of the dispatcher, which may change while it runs.
+#[derive(Debug, Clone)]
+pub(super) struct Options {
+    /// Most instances.
+    pub max_instances: usize,
+    /// Most turns that wait.
+    pub max_queue: usize,
+    /// How long an instance that nobody started may be idle.
+    pub idle_timeout: Duration,
+    /// Most attempts of a turn.
+    pub max_attempts: u32,
+    /// How long a turn may go on once its instance is being stopped.
+    pub stop_grace: Duration,
+}
+
+impl Options {
+    /// As the settings say.
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            max_instances: config.pool.max_instances,
+            max_queue: config.pool.max_queue,
+            idle_timeout: config.pool.idle_timeout,
+            max_attempts: config.max_attempts,
+            stop_grace: STOP_GRACE,
+        }
+    }
+
+    /// How often idle instances are looked for.
+    pub(super) fn reclaim_period(&self) -> Duration {
+        (self.idle_timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(30))
+    }
+}
+
+impl DispatcherTask {
+    /// Takes up changed settings. Instances beyond a lower limit end as they become idle.
+    pub(super) fn reconfigure(&mut self) {
+        self.options = Options::of(&self.changes.borrow_and_update());
+        self.pool.set_max_instances(self.options.max_instances);
+        self.figures.limits(self.options.max_queue, self.options.max_instances);
+    }
+}
