@@ -9,6 +9,7 @@ const FILES: &[&str] = &[
     "claude_comms/v1/diagnostics_service.proto",
     "claude_comms/v1/instance_service.proto",
     "claude_comms/v1/module_service.proto",
+    "claude_comms/v1/token_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,6 +17,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    // Its Debug is written by hand, without the secret.
+    let secret = "claude_comms.v1.CreateTokenResponse";
+    tonic_prost_build::configure().skip_debug([secret]).compile_fds(descriptors)?;
     Ok(())
 }

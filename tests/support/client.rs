@@ -4,7 +4,7 @@ use claude_comms_proto::v1::{
     CreateConversationRequest, SendMessageRequest, Turn, TurnEvent,
     conversation_service_client::ConversationServiceClient,
     diagnostics_service_client::DiagnosticsServiceClient, instance_service_client::InstanceServiceClient,
-    module_service_client::ModuleServiceClient, turn_event::Event,
+    module_service_client::ModuleServiceClient, token_service_client::TokenServiceClient, turn_event::Event,
 };
 use tonic::{
     Request, Status, Streaming,
@@ -48,6 +48,8 @@ pub struct Client {
     pub modules: ModuleServiceClient<Calls>,
     /// The server itself.
     pub diagnostics: DiagnosticsServiceClient<Calls>,
+    /// Tokens.
+    pub tokens: TokenServiceClient<Calls>,
     /// Health, which needs no token.
     pub health: HealthClient<Channel>,
 }
@@ -71,6 +73,7 @@ impl Client {
             modules: ModuleServiceClient::new(calls())
                 .max_decoding_message_size(RECEIVE_LIMIT_BYTES)
                 .max_encoding_message_size(SEND_LIMIT_BYTES),
+            tokens: TokenServiceClient::new(calls()),
             diagnostics: DiagnosticsServiceClient::new(calls()),
             health: HealthClient::new(channel.clone()),
         }
@@ -212,6 +215,20 @@ impl Heard {
     pub async fn to_end(&mut self) -> &Turn {
         while self.next().await.is_some() {}
         self.turn()
+    }
+
+    /// The status that the stream fails with.
+    ///
+    /// # Panics
+    /// When it ends without.
+    pub async fn failure(&mut self) -> Status {
+        loop {
+            match within("the failure of a stream", self.stream.message()).await {
+                Ok(Some(event)) => self.events.push(event),
+                Ok(None) => panic!("the stream ended well: {:?}", self.events),
+                Err(status) => return status,
+            }
+        }
     }
 
     /// The terminal record.

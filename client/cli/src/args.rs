@@ -2,6 +2,7 @@
 
 mod modules;
 mod prompt;
+mod token;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -13,6 +14,7 @@ pub(crate) use modules::{
     DiscoverModules, PreviewContext, QueryModule, RegisterModule, ShowModule, ValidateModule,
 };
 pub(crate) use prompt::{Parameter, Prompt, Question, Sending, Shape};
+pub(crate) use token::Token;
 use values::{duration, label, since, turn_state};
 
 /// Ask Claude in the background: durable conversations on warm Claude Code processes.
@@ -160,6 +162,9 @@ pub(crate) enum Command {
     QueryModule(QueryModule),
     /// Show what Claude would be told, without asking it
     PreviewContext(PreviewContext),
+    /// Make, list and revoke the tokens that callers over TCP show
+    #[command(subcommand)]
+    Token(Token),
     /// Show what the server is doing
     Status,
     /// Show what the server has counted since its start: turns, times, tokens, cost, processes, refusals

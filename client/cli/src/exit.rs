@@ -149,11 +149,20 @@ fn judge(error: &Error) -> (Exit, Option<String>) {
         Error::Unauthenticated(_) | Error::Token(_) => (
             Exit::NotPermitted,
             Some(
-                "give the server's token with --token-file FILE or CLAUDE_COMMS_TOKEN; \
-                the server keeps it in the file `token` of its data directory"
+                "give a token with --token-file FILE or CLAUDE_COMMS_TOKEN; \
+                the server keeps one in the file `token` of its data directory"
                     .into(),
             ),
         ),
+        Error::PermissionDenied(detail) if detail.reason == "SCOPE_TOO_NARROW" => {
+            let scope = detail.metadata.get("needed_scope").map_or("admin", String::as_str);
+            (
+                Exit::NotPermitted,
+                Some(format!(
+                    "a token of that scope is made with: claude-comms token create NAME --scope {scope}"
+                )),
+            )
+        }
         Error::PermissionDenied(_) => {
             (Exit::NotPermitted, Some("the socket belongs to the user that runs the server".into()))
         }

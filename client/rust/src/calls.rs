@@ -1,7 +1,8 @@
-//! Every call of the contract as a method of [`Client`]; those about modules are in `modules`. Streams are made here and
+//! Every call of the contract as a method of [`Client`]; those about modules are in `modules`, about tokens in `tokens`. Streams are made here and
 //! live in `turn_stream`.
 
 mod modules;
+mod tokens;
 
 use std::future::Future;
 

@@ -16,7 +16,7 @@ use crate::{
     v1::{
         conversation_service_client::ConversationServiceClient,
         diagnostics_service_client::DiagnosticsServiceClient, instance_service_client::InstanceServiceClient,
-        module_service_client::ModuleServiceClient,
+        module_service_client::ModuleServiceClient, token_service_client::TokenServiceClient,
     },
 };
 
@@ -92,6 +92,10 @@ impl Client {
 
     pub(crate) fn modules(&self) -> ModuleServiceClient<Service> {
         ModuleServiceClient::new(self.service()).max_decoding_message_size(MESSAGE_LIMIT_BYTES)
+    }
+
+    pub(crate) fn tokens(&self) -> TokenServiceClient<Service> {
+        TokenServiceClient::new(self.service()).max_decoding_message_size(MESSAGE_LIMIT_BYTES)
     }
 
     pub(crate) fn diagnostics(&self) -> DiagnosticsServiceClient<Service> {

@@ -18,8 +18,8 @@ mod pool;
 pub mod query;
 mod recovery;
 pub mod server;
+mod serving;
 pub mod telemetry;
-pub mod token;
 mod transcript;
 mod turn;
 

@@ -1,42 +1,30 @@
 //! The server: opens everything in the one order that is safe, serves, and closes it again.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
-
-use claude_comms_proto::v1::{
-    conversation_service_server::ConversationServiceServer,
-    diagnostics_service_server::DiagnosticsServiceServer, instance_service_server::InstanceServiceServer,
-    module_service_server::ModuleServiceServer,
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
+
 use claude_comms_store::{Commit, Observer, OpenError, RedbStore, Store, StoreError};
 use claude_comms_supervisor::Supervisor;
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::Server as Transport;
-use tower::layer::util::{Identity, Stack};
 
 use crate::{
-    auth::{AuthLayer, Rule},
+    auth::{self, AuthLayer, Refusals, Rule, Tokens},
     backend::Backend,
     config::{AuthMode, BackendKind, Config, Listen, Settings},
     dispatcher::Dispatcher,
-    grpc::{
-        Context, ConversationHandlers, DiagnosticsHandlers, InstanceHandlers, LimitLayer, ModuleHandlers,
-    },
+    grpc::Context,
     health::{self, Serving},
     hub::EventHub,
     listen::{self, Bound, ListenError},
     modules::Modules,
     recovery,
-    telemetry::{CallLayer, Figures, Observed},
-    token,
+    serving::{self, Incoming},
+    telemetry::{Figures, Observed},
 };
 
-/// HTTP/2 windows: h2 polices unread small frames against half the connection's window (server/README.md, Decisions).
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-/// hyper's default of 200 makes the 201st subscription of a connection wait.
-const STREAMS_PER_CONNECTION: u32 = 10_000;
-const KEEPALIVE: Duration = Duration::from_secs(30);
 /// What cancelled turns (10 s to heed the interrupt) and stopped processes (5 s to heed the end of their input) may take.
 const DRAIN_MARGIN: Duration = Duration::from_secs(20);
 /// How long open calls may take to end once nothing runs any more.
@@ -57,9 +45,12 @@ pub enum StartError {
     /// An endpoint.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The token.
+    /// The data directory's token.
     #[error(transparent)]
-    Token(#[from] token::TokenError),
+    TokenFile(#[from] auth::TokenFileError),
+    /// The other tokens.
+    #[error("the tokens could not be read")]
+    Tokens(#[source] StoreError),
     /// A scenario of the simulated backend that is not there.
     #[error("simulated.scenario {path} cannot be read")]
     Scenario {
@@ -89,7 +80,8 @@ pub struct Server {
     endpoints: Arc<Vec<String>>,
     warnings: Vec<String>,
     context: Context,
-    token: Option<Arc<secrecy::SecretString>>,
+    auth: AuthMode,
+    refusals: Refusals,
     tracker: TaskTracker,
     /// Ends what watches directories.
     ending: CancellationToken,
@@ -128,7 +120,9 @@ impl Server {
             bound.push(listener);
             endpoints.push(endpoint);
         }
-        let token = token_of(&config, &mut warnings)?;
+        let default = token_of(&config, &mut warnings)?;
+        let tokens = Tokens::load(Arc::clone(&store), default.as_ref(), SystemTime::now()).await;
+        let tokens = tokens.map_err(StartError::Tokens)?;
 
         let instances_dir = config.data_dir.join("instances");
         let mut options =
@@ -156,6 +150,7 @@ impl Server {
             .map_err(StartError::Modules)?;
         let ending = CancellationToken::new();
         modules.watch(&tracker, ending.clone()).await;
+        tokens.keep_uses(&tracker, ending.clone());
         let dispatcher = Dispatcher::start(
             &settings,
             Arc::clone(&store),
@@ -183,13 +178,15 @@ impl Server {
             backend,
             hub,
             modules,
+            tokens,
             prompt_limit_bytes: config.prompt_limit_bytes,
             settings,
             endpoints: Arc::clone(&endpoints),
             start_time: figures.start_time(),
             observed,
         };
-        Ok(Self { bound, endpoints, warnings, context, token, tracker, ending })
+        let (auth, refusals) = (config.auth, Refusals::default());
+        Ok(Self { bound, endpoints, warnings, context, auth, refusals, tracker, ending })
     }
 
     /// The endpoints as clients name them, with the real ports.
@@ -222,7 +219,7 @@ impl Server {
             self.context.settings.now().pool.health_interval,
         );
 
-        let mut serving = tokio::task::JoinSet::new();
+        let mut endpoints = tokio::task::JoinSet::new();
         let mut sockets = Vec::new();
         for bound in self.bound {
             let (rule, incoming) = match bound {
@@ -231,31 +228,22 @@ impl Server {
                     (Rule::Owner(rustix::process::geteuid().as_raw()), Incoming::Unix(listener))
                 }
                 Bound::Tcp(listener) => {
-                    (self.token.clone().map_or(Rule::Open, Rule::Token), Incoming::Tcp(listener))
+                    let rule = match self.auth {
+                        AuthMode::Token => Rule::Token(self.context.tokens.clone()),
+                        AuthMode::None => Rule::Open,
+                    };
+                    (rule, Incoming::Tcp(listener))
                 }
             };
-            let router = router(rule, &self.context, health_service.clone());
+            let layer = AuthLayer { rule, refusals: self.refusals.clone() };
+            let router = serving::router(layer, &self.context, health_service.clone());
             let closed = close.clone().cancelled_owned();
-            serving.spawn(async move {
-                match incoming {
-                    Incoming::Unix(listener) => {
-                        router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), closed).await
-                    }
-                    Incoming::Tcp(listener) => {
-                        let incoming =
-                            tokio_stream::StreamExt::map(TcpListenerStream::new(listener), |stream| {
-                                // Without it a small answer waits 44 ms for the acknowledgement of the one before.
-                                stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-                            });
-                        router.serve_with_incoming_shutdown(incoming, closed).await
-                    }
-                }
-            });
+            endpoints.spawn(incoming.serve(router, closed));
         }
 
         let failed = tokio::select! {
             () = shutdown => None,
-            Some(ended) = serving.join_next() => Some(match ended {
+            Some(ended) = endpoints.join_next() => Some(match ended {
                 Ok(Err(error)) => error.into(),
                 Ok(Ok(())) | Err(_) => RunError::Endpoint,
             }),
@@ -276,8 +264,8 @@ impl Server {
         close.cancel();
         // Watchers of turns that stay queued have been sent away; a call that still hangs is cut.
         let _ =
-            tokio::time::timeout(CLOSE_GRACE, async { while serving.join_next().await.is_some() {} }).await;
-        serving.shutdown().await;
+            tokio::time::timeout(CLOSE_GRACE, async { while endpoints.join_next().await.is_some() {} }).await;
+        endpoints.shutdown().await;
         let Context { store, dispatcher, observed, .. } = self.context;
         drop((dispatcher, observed));
         self.ending.cancel();
@@ -292,65 +280,15 @@ impl Server {
     }
 }
 
-enum Incoming {
-    Unix(tokio::net::UnixListener),
-    Tcp(tokio::net::TcpListener),
-}
-
-type Router =
-    tonic::transport::server::Router<Stack<LimitLayer, Stack<AuthLayer, Stack<CallLayer, Identity>>>>;
-
-fn router<H: tonic_health::pb::health_server::Health>(
-    rule: Rule,
-    context: &Context,
-    health: tonic_health::pb::health_server::HealthServer<H>,
-) -> Router {
-    // Room for the prompt and for what is round it.
-    let receive_bytes = context.prompt_limit_bytes.max(2 << 20) + (2 << 20);
-    // Each version lists the other too.
-    let reflection = |other| {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(claude_comms_proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(other)
-    };
-    let v1 = reflection(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET).build_v1();
-    let v1alpha = reflection(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET).build_v1alpha();
-    Transport::builder()
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .layer(CallLayer::new(context.observed.figures.clone()))
-        .layer(AuthLayer(rule))
-        .layer(LimitLayer { prompt_limit_bytes: context.prompt_limit_bytes })
-        .add_service(health)
-        .add_service(v1.expect("the descriptor set was written by build.rs"))
-        .add_service(v1alpha.expect("the descriptor set was written by build.rs"))
-        .add_service(
-            ConversationServiceServer::new(ConversationHandlers(context.clone()))
-                .max_decoding_message_size(receive_bytes),
-        )
-        .add_service(
-            InstanceServiceServer::new(InstanceHandlers(context.clone()))
-                .max_decoding_message_size(receive_bytes),
-        )
-        .add_service(
-            ModuleServiceServer::new(ModuleHandlers(context.clone()))
-                .max_decoding_message_size(receive_bytes),
-        )
-        .add_service(DiagnosticsServiceServer::new(DiagnosticsHandlers(context.clone())))
-}
-
 fn token_of(
     config: &Config,
     warnings: &mut Vec<String>,
-) -> Result<Option<Arc<secrecy::SecretString>>, token::TokenError> {
+) -> Result<Option<secrecy::SecretString>, auth::TokenFileError> {
     if !config.listen.iter().any(|listen| matches!(listen, Listen::Tcp(_))) {
         return Ok(None);
     }
     match config.auth {
-        AuthMode::Token => token::load(&config.data_dir).map(|token| Some(Arc::new(token))),
+        AuthMode::Token => auth::load(&config.data_dir).map(Some),
         AuthMode::None => {
             warnings.push(
                 "auth.mode is none: every user and program of this machine may call this server".to_owned(),

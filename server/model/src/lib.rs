@@ -11,6 +11,7 @@ pub mod instance;
 pub mod module;
 pub mod page;
 pub mod time;
+pub mod token;
 pub mod turn;
 pub mod usage;
 
@@ -22,6 +23,7 @@ pub use instance::{Instance, InstanceExit, InstanceState};
 pub use module::{ModuleRecord, ModuleRef};
 pub use page::Page;
 pub use time::Timestamp;
+pub use token::{TokenRecord, TokenScope};
 pub use turn::{Asked, ClaudeRefs, Transition, Turn, TurnState, TurnStateKind};
 pub use usage::Usage;
 

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 use async_trait::async_trait;
 use claude_comms_model::{
     Asked, Conversation, ConversationId, Event, EventKind, IdMatch, Instance, InstanceId, ModuleRecord,
-    ModuleRef, Page, RequestId, ServerId, Timestamp, Transition, Turn, TurnId, TurnStateKind, Usage,
+    ModuleRef, Page, RequestId, ServerId, Timestamp, TokenRecord, Transition, Turn, TurnId, TurnStateKind,
+    Usage,
 };
 use uuid::Uuid;
 
-use crate::{ModuleRevisionInfo, RegisterModule, RegisterOutcome, StoreError};
+use crate::{ModuleRevisionInfo, RegisterModule, RegisterOutcome, StoreError, TokenOutcome, TokenUse};
 
 /// Who this server is. `id` stays with the data directory, `incarnation` grows at each open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -367,6 +368,16 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn ready(&self) -> Result<(), StoreError>;
     /// Writes what nobody reads, and waits until it is on disk.
     async fn probe_write(&self) -> Result<(), StoreError>;
+
+    /// Keeps a new token, unless one of its name is still good or [`TOKENS`](crate::TOKENS) are.
+    async fn create_token(&self, token: TokenRecord) -> Result<TokenOutcome, StoreError>;
+    /// Ends a token now; of one that was revoked before nothing changes. `None` without it.
+    async fn revoke_token(&self, name: String) -> Result<Option<TokenRecord>, StoreError>;
+    /// Every token that is remembered, by name.
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError>;
+    /// Writes down when tokens were used; what does not fit a token that is there is left out.
+    async fn use_tokens(&self, uses: Vec<TokenUse>) -> Result<(), StoreError>;
+
     /// What the store holds.
     async fn counts(&self) -> Result<Counts, StoreError>;
 

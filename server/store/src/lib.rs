@@ -8,6 +8,7 @@ pub mod api;
 mod embedded;
 pub mod error;
 pub mod registry;
+pub mod tokens;
 
 pub use api::{
     AcceptOutcome, AcceptTurn, Accepted, ConversationQuery, Counts, FinishTurn, Finished, Lease,
@@ -17,3 +18,4 @@ pub use api::{
 pub use embedded::{Commit, Observer, Options, RedbStore};
 pub use error::{OpenError, StoreError};
 pub use registry::{MODULE_REVISIONS, ModuleRevisionInfo, RegisterModule, RegisterOutcome};
+pub use tokens::{ENDED_TOKENS, TOKENS, TokenOutcome, TokenUse};

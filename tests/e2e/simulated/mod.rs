@@ -23,4 +23,5 @@ mod settings;
 mod stalled;
 mod support;
 mod telemetry;
+mod tokens;
 mod watch_conversation;

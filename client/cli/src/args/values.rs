@@ -14,6 +14,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "give a duration as in 30s, 5m or 2h".into())
 }
 
+/// As [`duration`], with a unit: a bare number would be read as days by one and as seconds by another.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).ok().filter(|span| !span.is_zero());
+    span.ok_or_else(|| "give a duration as in 12h, 30d or 1y".into())
+}
+
 /// Options that stand beside a prompt.
 const OPTIONS: [&str; 16] = [
     "background",

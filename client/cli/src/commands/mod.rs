@@ -7,6 +7,7 @@ mod modules;
 mod questions;
 mod server;
 pub(crate) mod stream;
+mod tokens;
 mod turns;
 mod validate;
 
@@ -67,6 +68,7 @@ async fn dispatch(context: &mut Context<'_>, command: Command) -> Result<Exit, F
         Command::DiscoverModules(discover) => modules::discover(context, discover).await,
         Command::QueryModule(query) => questions::query(context, query).await,
         Command::PreviewContext(preview) => questions::preview(context, preview).await,
+        Command::Token(token) => tokens::run(context, token).await,
         Command::Status => server::status(context).await,
         Command::Statistics => server::statistics(context).await,
         Command::Version => server::version(context.ui),

@@ -7,6 +7,7 @@ pub(crate) mod module_views;
 mod schema_words;
 mod statistics;
 mod table;
+pub(crate) mod token_views;
 pub(crate) mod views;
 
 use std::io::{self, IsTerminal as _, Write as _};

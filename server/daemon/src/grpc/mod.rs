@@ -14,6 +14,7 @@ mod page;
 mod statistics;
 pub mod status;
 mod submission;
+mod token;
 mod validate;
 
 use std::{
@@ -24,13 +25,13 @@ use std::{
 use claude_comms_store::Store;
 
 use crate::{
-    backend::Backend, config::Settings, dispatcher::Dispatcher, hub::EventHub, modules::Modules,
-    telemetry::Observed,
+    auth::Tokens, backend::Backend, config::Settings, dispatcher::Dispatcher, hub::EventHub,
+    modules::Modules, telemetry::Observed,
 };
 
 pub(crate) use self::{
     conversation::ConversationHandlers, diagnostics::DiagnosticsHandlers, instance::InstanceHandlers,
-    limit::LimitLayer, module::ModuleHandlers,
+    limit::LimitLayer, module::ModuleHandlers, token::TokenHandlers,
 };
 
 /// What every handler works with.
@@ -41,6 +42,7 @@ pub(crate) struct Context {
     pub backend: Backend,
     pub hub: EventHub,
     pub modules: Modules,
+    pub tokens: Tokens,
     pub prompt_limit_bytes: usize,
     pub settings: Settings,
     pub endpoints: Arc<Vec<String>>,

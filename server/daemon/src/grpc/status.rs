@@ -1,5 +1,7 @@
 //! The one place where errors become statuses: every variant by name, no catch-all, each with a stable `ErrorInfo` reason.
 
+mod token;
+
 use claude_comms_model::{ConversationId, TurnId};
 use claude_comms_store::StoreError;
 use tonic::{Code, Status};
@@ -12,6 +14,8 @@ use crate::{
     modules::{Modules, RegisterError, did_you_mean},
     query::QueryError,
 };
+
+pub use self::token::TokenFailure;
 
 /// Domain of every `ErrorInfo` of this server.
 pub const DOMAIN: &str = "claude-comms";
@@ -86,8 +90,8 @@ pub enum ApiError {
         /// Longest prompt.
         limit_bytes: usize,
     },
-    /// No token, or a wrong one.
-    Unauthenticated(&'static str),
+    /// Tokens.
+    Token(TokenFailure),
     /// The peer is another user.
     OtherUser,
 }
@@ -213,14 +217,7 @@ impl From<ApiError> for Status {
                     "the request is larger than the server takes; the limit of a prompt is {limit_bytes} bytes (limits.prompt_bytes)"
                 ),
             )]),
-            ApiError::Unauthenticated(what) => status(
-                Code::Unauthenticated,
-                "TOKEN_REQUIRED",
-                format!(
-                    "{what}; send `authorization: Bearer TOKEN` with the token of the server's data directory"
-                ),
-                &[],
-            ),
+            ApiError::Token(failure) => token::of_token(failure),
             ApiError::OtherUser => status(
                 Code::PermissionDenied,
                 "PEER_NOT_OWNER",

@@ -31,6 +31,7 @@ const SERVICES: &[(&str, Needs)] = &[
     ("claude_comms.v1.ConversationService", Needs::StoreAndCli),
     ("claude_comms.v1.InstanceService", Needs::StoreAndCli),
     ("claude_comms.v1.ModuleService", Needs::StoreAndCli),
+    ("claude_comms.v1.TokenService", Needs::Store),
     ("claude_comms.v1.DiagnosticsService", Needs::Nothing),
 ];
 

@@ -27,6 +27,7 @@ mod scenes;
 mod schema;
 mod store;
 mod tables;
+mod tokens;
 mod transcripts;
 mod turns;
 mod writer;

@@ -53,6 +53,8 @@ pub(crate) const MODULE_DESCRIPTORS: TableDefinition<'_, (&str, u64), &str> =
 pub(crate) const MODULE_HEADS: TableDefinition<'_, &str, u64> = TableDefinition::new("module_heads");
 /// (Server, instance) -> record.
 pub(crate) const INSTANCES: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("instances");
+/// Token -> record, the digest of its secret included.
+pub(crate) const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tokens");
 
 const SCHEMA_VERSION: &str = "schema_version";
 const SERVER_ID: &str = "server_id";
@@ -76,7 +78,7 @@ macro_rules! open_all {
     ($transaction:expr) => {
         open_all!($transaction; CONVERSATIONS, TURNS, SYSTEM_PROMPTS, PROMPTS, ASKED, CONVERSATION_TURNS, EVENTS, REQUESTS,
             PAIR_REQUESTS, PAIRED_TURNS, UNFINISHED, INSTANCES, SCENES, SCENE_USERS, MODULE_CONVERSATIONS, MODULE_TURNS,
-            MODULES, MODULE_DESCRIPTORS, MODULE_HEADS)
+            MODULES, MODULE_DESCRIPTORS, MODULE_HEADS, TOKENS)
     };
     ($transaction:expr; $($table:ident),*) => { $($transaction.open_table($table)?;)* };
 }

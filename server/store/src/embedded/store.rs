@@ -9,7 +9,8 @@ use std::{
 
 use async_trait::async_trait;
 use claude_comms_model::{
-    Conversation, ConversationId, Event, EventKind, Instance, ModuleRecord, Page, RequestId, Turn, TurnId,
+    Conversation, ConversationId, Event, EventKind, Instance, ModuleRecord, Page, RequestId, TokenRecord,
+    Turn, TurnId,
 };
 use redb::{Database, ReadTransaction, ReadableDatabase};
 use tokio::sync::mpsc;
@@ -22,6 +23,7 @@ use super::{
     open::{self, Options, Parts},
     reading::{self, Trouble},
     tables::{Fault, Tables},
+    tokens,
     transcripts::Transcripts,
     turns,
     writer::{self, Operation, WriterTask},
@@ -29,7 +31,7 @@ use super::{
 use crate::{
     AcceptOutcome, AcceptTurn, ConversationQuery, Counts, FinishTurn, Finished, Lease, ModuleRevisionInfo,
     NewConversation, OpenError, RegisterModule, RegisterOutcome, RequestScope, ServerIdentity, StartTurn,
-    Started, Store, StoreError, TurnQuery, UpgradeConversation, UpgradeOutcome,
+    Started, Store, StoreError, TokenOutcome, TokenUse, TurnQuery, UpgradeConversation, UpgradeOutcome,
 };
 
 /// A store in one file of a data directory, for one server at a time.
@@ -328,6 +330,22 @@ impl Store for RedbStore {
 
     async fn probe_write(&self) -> Result<(), StoreError> {
         self.write(|tables| tables.probe()).await
+    }
+
+    async fn create_token(&self, token: TokenRecord) -> Result<TokenOutcome, StoreError> {
+        self.write(|tables| tokens::create(tables, token)).await
+    }
+
+    async fn revoke_token(&self, name: String) -> Result<Option<TokenRecord>, StoreError> {
+        self.write(move |tables| tokens::revoke(tables, &name)).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        self.scan(tokens::all).await
+    }
+
+    async fn use_tokens(&self, uses: Vec<TokenUse>) -> Result<(), StoreError> {
+        self.write(move |tables| tokens::used(tables, uses)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -81,6 +81,7 @@ pub(crate) struct Tables<'t> {
     pub(super) modules: Lazy<'t, (&'static str, u64), &'static [u8]>,
     pub(super) module_descriptors: Lazy<'t, (&'static str, u64), &'static str>,
     pub(super) module_heads: Lazy<'t, &'static str, u64>,
+    pub(super) tokens: Lazy<'t, &'static str, &'static [u8]>,
     pub(super) buffer: &'t mut Vec<u8>,
     /// Whether anything was written, that is: whether there is something to commit.
     pub(crate) wrote: bool,
@@ -115,6 +116,7 @@ impl<'t> Tables<'t> {
             modules: Lazy::new(transaction, schema::MODULES),
             module_descriptors: Lazy::new(transaction, schema::MODULE_DESCRIPTORS),
             module_heads: Lazy::new(transaction, schema::MODULE_HEADS),
+            tokens: Lazy::new(transaction, schema::TOKENS),
             buffer,
             wrote: false,
         }

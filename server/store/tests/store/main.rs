@@ -23,4 +23,5 @@ mod queue;
 mod requests;
 mod scenes;
 mod support;
+mod tokens;
 mod turns;

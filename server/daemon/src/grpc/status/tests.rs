@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use claude_comms_model::{InstanceId, ModuleRecord, RequestId, ServerId, Timestamp, Turn, TurnState};
+use claude_comms_model::{
+    InstanceId, ModuleRecord, RequestId, ServerId, Timestamp, TokenScope, Turn, TurnState,
+};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -63,7 +65,13 @@ variants! {
     ApiError::Store(StoreError::Corrupt(_)),
     ApiError::Detached(_),
     ApiError::TooLarge { .. },
-    ApiError::Unauthenticated(_),
+    ApiError::Token(TokenFailure::Required(_)),
+    ApiError::Token(TokenFailure::Expired),
+    ApiError::Token(TokenFailure::TooNarrow { .. }),
+    ApiError::Token(TokenFailure::NameTaken(_)),
+    ApiError::Token(TokenFailure::NotFound(_)),
+    ApiError::Token(TokenFailure::TooMany(_)),
+    ApiError::Token(TokenFailure::BuiltIn(_)),
     ApiError::OtherUser,
 }
 
@@ -195,7 +203,17 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
         (StoreError::Corrupt("x".into()).into(), Code::DataLoss, "STORE_CORRUPT"),
         (Detached("x".into()).into(), Code::Unavailable, "TURN_DETACHED"),
         (ApiError::TooLarge { limit_bytes: 1 }, Code::InvalidArgument, "INVALID_ARGUMENT"),
-        (ApiError::Unauthenticated("x"), Code::Unauthenticated, "TOKEN_REQUIRED"),
+        (ApiError::Token(TokenFailure::Required("x")), Code::Unauthenticated, "TOKEN_REQUIRED"),
+        (ApiError::Token(TokenFailure::Expired), Code::Unauthenticated, "TOKEN_EXPIRED"),
+        (
+            ApiError::Token(TokenFailure::TooNarrow { scope: TokenScope::Read, needed: TokenScope::Admin }),
+            Code::PermissionDenied,
+            "SCOPE_TOO_NARROW",
+        ),
+        (ApiError::Token(TokenFailure::NameTaken("a".into())), Code::AlreadyExists, "TOKEN_NAME_TAKEN"),
+        (ApiError::Token(TokenFailure::NotFound("a".into())), Code::NotFound, "TOKEN_NOT_FOUND"),
+        (ApiError::Token(TokenFailure::TooMany(1)), Code::ResourceExhausted, "TOO_MANY_TOKENS"),
+        (ApiError::Token(TokenFailure::BuiltIn("default")), Code::FailedPrecondition, "TOKEN_BUILT_IN"),
         (ApiError::OtherUser, Code::PermissionDenied, "PEER_NOT_OWNER"),
     ]
 }

@@ -1,4 +1,4 @@
-//! The bearer token of TCP endpoints: made once, kept in the data directory, readable by its owner alone.
+//! The built-in token of TCP endpoints: made once, kept in the data directory, readable by its owner alone.
 
 use std::{
     fs, io,
@@ -7,12 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use uuid::Uuid;
 
 /// A token that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub enum TokenFileError {
     /// It cannot be read or made.
     #[error("token file {path} cannot be used")]
     Unusable {
@@ -43,17 +43,17 @@ pub enum TokenError {
 /// Reads the token of a data directory, making it at the first start.
 ///
 /// # Errors
-/// [`TokenError`].
-pub fn load(data_dir: &Path) -> Result<SecretString, TokenError> {
+/// [`TokenFileError`].
+pub fn load(data_dir: &Path) -> Result<SecretString, TokenFileError> {
     let path = data_dir.join("token");
-    let unusable = |source| TokenError::Unusable { path: path.clone(), source };
+    let unusable = |source| TokenFileError::Unusable { path: path.clone(), source };
     match fs::metadata(&path) {
         Ok(meta) if meta.mode() & 0o077 != 0 => {
-            Err(TokenError::Readable { path: path.clone(), mode: meta.mode() & 0o777 })
+            Err(TokenFileError::Readable { path: path.clone(), mode: meta.mode() & 0o777 })
         }
         Ok(_) => {
             let token = fs::read_to_string(&path).map_err(unusable)?.trim().to_owned();
-            if token.len() < 16 { Err(TokenError::Empty { path }) } else { Ok(token.into()) }
+            if token.len() < 16 { Err(TokenFileError::Empty { path }) } else { Ok(token.into()) }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // 244 random bits from the system.
@@ -73,16 +73,4 @@ fn write(path: &Path, token: &str) -> io::Result<()> {
     writeln!(file, "{token}")?;
     file.sync_all()?;
     fs::rename(&fresh, path)
-}
-
-/// Whether an `authorization` value carries the token. Takes the same time wherever they differ.
-pub fn matches(token: &SecretString, authorization: &[u8]) -> bool {
-    let expected = token.expose_secret().as_bytes();
-    let Some(given) =
-        authorization.strip_prefix(b"Bearer ").or_else(|| authorization.strip_prefix(b"bearer "))
-    else {
-        return false;
-    };
-    let differs = given.iter().zip(expected).fold(0_u8, |differs, (a, b)| differs | (a ^ b));
-    given.len() == expected.len() && differs == 0
 }
