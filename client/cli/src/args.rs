@@ -4,6 +4,7 @@ mod modules;
 mod prompt;
 mod token;
 mod values;
+mod watching;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,6 +17,7 @@ pub(crate) use modules::{
 pub(crate) use prompt::{Parameter, Prompt, Question, Sending, Shape};
 pub(crate) use token::Token;
 use values::{duration, label, since, turn_state};
+pub(crate) use watching::{ListInstances, MonitorInstance};
 
 /// Ask Claude in the background: durable conversations on warm Claude Code processes.
 #[derive(Debug, Parser)]
@@ -91,13 +93,11 @@ pub(crate) enum Command {
     /// Start a Claude process that stays until it is stopped
     StartInstance(StartInstance),
     /// List instances
-    ListInstances {
-        /// Also those that are stopped
-        #[arg(long)]
-        all: bool,
-    },
+    ListInstances(ListInstances),
     /// Show an instance
     ShowInstance(InstanceId),
+    /// Show what happens to an instance as it happens, until it ends or Ctrl-C
+    MonitorInstance(MonitorInstance),
     /// End an instance; its conversation stays
     StopInstance {
         #[command(flatten)]

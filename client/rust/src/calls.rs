@@ -1,8 +1,9 @@
-//! Every call of the contract as a method of [`Client`]; those about modules are in `modules`, about tokens in `tokens`. Streams are made here and
-//! live in `turn_stream`.
+//! Every call of the contract as a method of [`Client`]; those about modules are in `modules`, about tokens in `tokens`,
+//! what operators watch in `watching`. Streams of turns are made here and live in `turn_stream`.
 
 mod modules;
 mod tokens;
+mod watching;
 
 use std::future::Future;
 

@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+mod again;
 mod backoff;
 mod calls;
 mod client;
@@ -40,6 +41,8 @@ mod parameters;
 mod progress;
 mod transport;
 mod turn_stream;
+mod watched;
+mod watching;
 
 pub use claude_comms_proto::v1;
 pub use client::{Builder, Client};
@@ -51,3 +54,4 @@ pub use event::{Answer, ConversationEvent, TurnEvent, TurnUpdate};
 pub use parameters::text_parameters;
 pub use tonic::Code;
 pub use turn_stream::TurnStream;
+pub use watching::{MonitorStream, PoolStream};

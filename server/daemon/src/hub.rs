@@ -1,4 +1,4 @@
-//! The turns that have not ended, by id, and who watches their conversations: where watchers find them.
+//! The turns that have not ended, by id, who watches their conversations, and the instances: where watchers find them.
 //!
 //! It must not know: gRPC, the store.
 
@@ -12,6 +12,7 @@ use claude_comms_model::{ConversationId, TurnId};
 use crate::{
     conversation_watch::{Audience, Seat},
     live::LiveTurn,
+    monitor::Monitor,
 };
 
 /// Cheap to clone. A turn is put in before it is accepted and taken out after its end was published, so that who does not
@@ -19,6 +20,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct EventHub {
     inner: Arc<Mutex<Inner>>,
+    monitor: Monitor,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +34,11 @@ struct Inner {
 impl EventHub {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no code panics while it holds the hub")
+    }
+
+    /// Where what happens to instances is put down.
+    pub fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     /// Puts a turn in.

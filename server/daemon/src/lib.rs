@@ -14,6 +14,7 @@ pub mod hub;
 pub mod listen;
 pub mod live;
 pub mod modules;
+pub mod monitor;
 mod pool;
 pub mod query;
 mod recovery;

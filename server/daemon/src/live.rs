@@ -294,6 +294,11 @@ impl LiveTurn {
         }
     }
 
+    /// Whether nothing more will be told.
+    pub fn is_over(&self) -> bool {
+        *self.ended.borrow()
+    }
+
     /// Asks for the turn's end. The first reason stays.
     pub fn request_cancel(&self, why: Failure<CancelReason>) {
         self.cancel.send_if_modified(|current| {

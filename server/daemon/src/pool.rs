@@ -61,9 +61,23 @@ pub(crate) enum Grant {
     Gone,
 }
 
+/// What changed, for those who watch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Noted {
+    /// It does something else than before.
+    State(InstanceId, InstanceState, Option<InstanceState>),
+    /// Something else of it.
+    Changed(InstanceId),
+    /// It is in the pool no more.
+    Gone(InstanceId),
+    /// It is not even remembered.
+    Forgotten(InstanceId),
+}
+
 /// The instances.
 #[derive(Debug)]
 pub(crate) struct Pool {
+    journal: Vec<Noted>,
     entries: HashMap<InstanceId, Entry>,
     of_conversation: HashMap<ConversationId, InstanceId>,
     stopped: VecDeque<Instance>,
@@ -73,6 +87,7 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(max_instances: usize) -> Self {
         Self {
+            journal: Vec::new(),
             entries: HashMap::new(),
             of_conversation: HashMap::new(),
             stopped: VecDeque::new(),
@@ -87,6 +102,16 @@ impl Pool {
     /// How many instances there are beyond the most, which may have become fewer.
     pub(crate) fn excess(&self) -> usize {
         self.entries.len().saturating_sub(self.max_instances)
+    }
+
+    /// Puts down that something of an instance changed.
+    pub(crate) fn note(&mut self, id: InstanceId) {
+        self.journal.push(Noted::Changed(id));
+    }
+
+    /// What was put down since the last time.
+    pub(crate) fn take_journal(&mut self) -> Vec<Noted> {
+        std::mem::take(&mut self.journal)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -131,6 +156,7 @@ impl Pool {
     /// Puts an instance in. The caller has looked that there is room.
     pub(crate) fn insert(&mut self, record: Instance, state: InstanceState) {
         self.of_conversation.insert(record.conversation_id, record.id);
+        self.journal.push(Noted::State(record.id, state, None));
         let entry = Entry {
             record,
             state,
@@ -147,8 +173,10 @@ impl Pool {
 
     /// Remembers a stopped instance from an earlier run of the server.
     pub(crate) fn remember(&mut self, record: Instance) {
-        if self.stopped.len() == REMEMBERED {
-            self.stopped.pop_front();
+        if self.stopped.len() == REMEMBERED
+            && let Some(oldest) = self.stopped.pop_front()
+        {
+            self.journal.push(Noted::Forgotten(oldest.id));
         }
         self.stopped.push_back(record);
     }
@@ -158,7 +186,10 @@ impl Pool {
         let entry = self.entries.get_mut(&id)?;
         match entry.state.next(event) {
             Ok(state) => {
-                entry.state = state;
+                let previous = std::mem::replace(&mut entry.state, state);
+                if previous != state {
+                    self.journal.push(Noted::State(id, state, Some(previous)));
+                }
                 if state == InstanceState::Idle {
                     entry.idle_since = Instant::now();
                 }
@@ -238,6 +269,10 @@ impl Pool {
             self.of_conversation.remove(&entry.record.conversation_id);
         }
         entry.record.stopped = true;
+        if entry.state != InstanceState::Stopped {
+            self.journal.push(Noted::State(id, InstanceState::Stopped, Some(entry.state)));
+        }
+        self.journal.push(Noted::Gone(id));
         if exit.is_some() {
             entry.record.exit = exit;
         }
@@ -247,9 +282,9 @@ impl Pool {
 
     /// Takes an instance out that never came to be.
     pub(crate) fn forget(&mut self, id: InstanceId) {
-        if let Some(entry) = self.entries.remove(&id)
-            && self.of_conversation.get(&entry.record.conversation_id) == Some(&id)
-        {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        self.journal.extend([Noted::Gone(id), Noted::Forgotten(id)]);
+        if self.of_conversation.get(&entry.record.conversation_id) == Some(&id) {
             self.of_conversation.remove(&entry.record.conversation_id);
         }
     }
@@ -257,7 +292,8 @@ impl Pool {
     /// A pinned instance's process ended with the server: the instance itself goes on.
     pub(crate) fn make_dormant(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.state = InstanceState::Dormant;
+            let previous = std::mem::replace(&mut entry.state, InstanceState::Dormant);
+            self.journal.push(Noted::State(id, InstanceState::Dormant, Some(previous)));
             entry.ending = false;
             entry.process_id = 0;
             if exit.is_some() {
@@ -279,6 +315,7 @@ impl Pool {
             entry.record.usage += usage;
             entry.record.cost_usd += cost_usd;
             entry.record.last_active_time = at;
+            self.journal.push(Noted::Changed(id));
         }
     }
 }

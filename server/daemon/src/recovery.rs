@@ -1,8 +1,11 @@
 //! What an earlier run of this server left behind: every turn gets its end, waiting ones run, pinned instances come back.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use claude_comms_model::{Conversation, Failure, FailureReason, Transition, Turn, TurnState, Usage};
+use claude_comms_model::{
+    Conversation, Failure, FailureReason, InstanceId, LogKind, NewLogEvent, Transition, Turn, TurnState,
+    Usage,
+};
 use claude_comms_store::{FinishTurn, Store, StoreError};
 use claude_comms_stream_json::transcript::{Fate, fate};
 use claude_comms_supervisor::Supervisor;
@@ -148,6 +151,36 @@ fn read_fate(
         _ => Fate::Absent,
     };
     Left { fate: fate(text.lines(), last_sent), before_repair }
+}
+
+/// How far back a turn that runs may have started in its instance's log.
+const LOG_TAIL: u64 = 64;
+
+/// Removes the logs of instances that are forgotten, and ends the others' turns whose end was not put down any more.
+/// The last sequence of each.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn settle_logs(store: &dyn Store) -> Result<BTreeMap<InstanceId, u64>, StoreError> {
+    let mut lasts = store.settle_instance_logs().await?;
+    let mut missing = Vec::new();
+    for (id, last) in &lasts {
+        let tail = store.instance_log(*id, last.saturating_sub(LOG_TAIL), usize::MAX).await?;
+        let turn = tail.iter().rev().find_map(|event| match event.kind {
+            LogKind::TurnStarted { turn_id, .. } => Some(Some(turn_id)),
+            LogKind::TurnEnded { .. } => Some(None),
+            _ => None,
+        });
+        let Some(turn_id) = turn.flatten() else { continue };
+        let Some(turn) = store.turn(turn_id).await? else { continue };
+        let time = turn.end_time.unwrap_or(turn.create_time);
+        missing.extend(LogKind::of_ended(&turn).map(|kind| NewLogEvent { instance_id: *id, time, kind }));
+    }
+    if !missing.is_empty() {
+        let logged = store.log_instances(missing).await?;
+        lasts.extend(logged.into_iter().map(|event| (event.instance_id, event.sequence)));
+    }
+    Ok(lasts)
 }
 
 /// Gives the dispatcher what goes on: pinned instances, then the turns that waited, in order.

@@ -20,7 +20,7 @@ use crate::{
     hub::EventHub,
     listen::{self, Bound, ListenError},
     modules::Modules,
-    recovery,
+    monitor, recovery,
     serving::{self, Incoming},
     telemetry::{Figures, Observed},
 };
@@ -85,6 +85,8 @@ pub struct Server {
     tracker: TaskTracker,
     /// Ends what watches directories.
     ending: CancellationToken,
+    /// Ends what is told of instances.
+    watching: CancellationToken,
 }
 
 impl Server {
@@ -134,6 +136,11 @@ impl Server {
             .map_err(StartError::Recovery)?;
 
         let hub = EventHub::default();
+        for (id, last) in recovery::settle_logs(store.as_ref()).await.map_err(StartError::Recovery)? {
+            hub.monitor().restore(id, last);
+        }
+        let watching = CancellationToken::new();
+        tracker.spawn(monitor::write(hub.monitor().clone(), Arc::clone(&store), watching.clone()));
         let settings = Settings::new(config.clone());
         let backend = Backend::new(settings.clone(), supervisor, Arc::clone(&store), figures.clone());
         if let Err(not_ready) = backend.ready().await {
@@ -177,6 +184,7 @@ impl Server {
             dispatcher,
             backend,
             hub,
+            tracker: tracker.clone(),
             modules,
             tokens,
             prompt_limit_bytes: config.prompt_limit_bytes,
@@ -186,7 +194,7 @@ impl Server {
             observed,
         };
         let (auth, refusals) = (config.auth, Refusals::default());
-        Ok(Self { bound, endpoints, warnings, context, auth, refusals, tracker, ending })
+        Ok(Self { bound, endpoints, warnings, context, auth, refusals, tracker, ending, watching })
     }
 
     /// The endpoints as clients name them, with the real ports.
@@ -261,6 +269,8 @@ impl Server {
             );
         }
         self.context.hub.close();
+        // They have seen the processes end.
+        self.watching.cancel();
         close.cancel();
         // Watchers of turns that stay queued have been sent away; a call that still hangs is cut.
         let _ =

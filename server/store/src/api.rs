@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
 use claude_comms_model::{
-    Asked, Conversation, ConversationId, Event, EventKind, IdMatch, Instance, InstanceId, ModuleRecord,
-    ModuleRef, Page, RequestId, ServerId, Timestamp, TokenRecord, Transition, Turn, TurnId, TurnStateKind,
+    Asked, Conversation, ConversationId, Event, EventKind, Instance, InstanceId, LogEvent, ModuleRecord,
+    ModuleRef, NewLogEvent, Page, RequestId, ServerId, Timestamp, TokenRecord, Transition, Turn, TurnId,
     Usage,
 };
 use uuid::Uuid;
 
-use crate::{ModuleRevisionInfo, RegisterModule, RegisterOutcome, StoreError, TokenOutcome, TokenUse};
+use crate::{
+    ConversationQuery, ModuleRevisionInfo, RegisterModule, RegisterOutcome, StoreError, TokenOutcome,
+    TokenUse, TurnQuery,
+};
 
 /// Who this server is. `id` stays with the data directory, `incarnation` grows at each open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,40 +212,6 @@ pub struct Finished {
     pub event: Event,
 }
 
-/// Which conversations, newest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ConversationQuery {
-    /// Part of an id.
-    pub id_match: Option<IdMatch>,
-    /// With this module as source or target.
-    pub module: Option<String>,
-    /// Most items of a page; 0 counts as 1.
-    pub limit: usize,
-    /// Token of the page; `None` for the first.
-    pub token: Option<String>,
-}
-
-/// Which turns.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TurnQuery {
-    /// Of one conversation.
-    pub conversation_id: Option<ConversationId>,
-    /// Of conversations with this module as source or target.
-    pub module: Option<String>,
-    /// In one of these states; empty for all.
-    pub states: Vec<TurnStateKind>,
-    /// Accepted at or after.
-    pub since: Option<Timestamp>,
-    /// Part of an id.
-    pub id_match: Option<IdMatch>,
-    /// Newest first instead of oldest first.
-    pub newest_first: bool,
-    /// Most items of a page; 0 counts as 1.
-    pub limit: usize,
-    /// Token of the page; `None` for the first.
-    pub token: Option<String>,
-}
-
 /// What the store holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -342,6 +311,21 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn put_instance(&self, instance: Instance) -> Result<(), StoreError>;
     /// This server's instance records.
     async fn instances(&self) -> Result<Vec<Instance>, StoreError>;
+    /// Numbers events of this server's instances without gaps and keeps them, in one act. Nobody waits for them: they go
+    /// with the next commit of something else, and on their own where nothing else is written for a moment.
+    async fn log_instances(&self, events: Vec<NewLogEvent>) -> Result<Vec<LogEvent>, StoreError>;
+    /// An instance's log after a sequence, in order. Empty where none is kept.
+    async fn instance_log(
+        &self,
+        id: InstanceId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<LogEvent>, StoreError>;
+    /// Removes the logs of these instances. A pinned one's goes by itself, with its record.
+    async fn forget_instance_logs(&self, ids: Vec<InstanceId>) -> Result<(), StoreError>;
+    /// Removes the logs of this server's instances that have no record, and gives the last sequence of the others: for a
+    /// server that starts.
+    async fn settle_instance_logs(&self) -> Result<BTreeMap<InstanceId, u64>, StoreError>;
 
     /// Registers a module, or a new revision of it, in one act: versions are compared inside the write.
     async fn register_module(&self, module: RegisterModule) -> Result<RegisterOutcome, StoreError>;

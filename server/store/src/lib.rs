@@ -7,15 +7,16 @@
 pub mod api;
 mod embedded;
 pub mod error;
+pub mod queries;
 pub mod registry;
 pub mod tokens;
 
 pub use api::{
-    AcceptOutcome, AcceptTurn, Accepted, ConversationQuery, Counts, FinishTurn, Finished, Lease,
-    NewConversation, RequestScope, STOPPED_INSTANCES, Scene, ServerIdentity, StartTurn, Started, Store,
-    TurnQuery, UpgradeConversation, UpgradeOutcome,
+    AcceptOutcome, AcceptTurn, Accepted, Counts, FinishTurn, Finished, Lease, NewConversation, RequestScope,
+    STOPPED_INSTANCES, Scene, ServerIdentity, StartTurn, Started, Store, UpgradeConversation, UpgradeOutcome,
 };
 pub use embedded::{Commit, Observer, Options, RedbStore};
 pub use error::{OpenError, StoreError};
+pub use queries::{ConversationQuery, TurnQuery};
 pub use registry::{MODULE_REVISIONS, ModuleRevisionInfo, RegisterModule, RegisterOutcome};
 pub use tokens::{ENDED_TOKENS, TOKENS, TokenOutcome, TokenUse};

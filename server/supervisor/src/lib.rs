@@ -24,6 +24,7 @@ mod reaper;
 mod spawn;
 mod state;
 mod stderr;
+mod stderr_feed;
 mod supervisor;
 mod sweep;
 
@@ -37,5 +38,6 @@ pub use probe::{CliVersion, OLDEST_SUPPORTED, ProbeError, probe_version};
 pub use process::{Process, StatusReport, TurnUpdates, Vitals};
 pub use reaper::run_reaper;
 pub use state::{IllegalTransition, ProcessEvent, ProcessState};
+pub use stderr_feed::{StderrFeed, StderrPiece, StderrReader};
 pub use supervisor::Supervisor;
 pub use sweep::SweepReport;

@@ -24,6 +24,11 @@ impl StderrRing {
         self.bytes.extend(new);
     }
 
+    /// The newest bytes, oldest first.
+    pub(crate) fn bytes(&self) -> &VecDeque<u8> {
+        &self.bytes
+    }
+
     /// The newest text, at most 8 KiB of it, beginning at a character's start.
     pub(crate) fn tail(&self) -> String {
         let skip = self.bytes.len().saturating_sub(TAIL_BYTES);

@@ -25,3 +25,4 @@ mod support;
 mod telemetry;
 mod tokens;
 mod watch_conversation;
+mod watching;

@@ -4,6 +4,8 @@ pub(crate) mod conversations;
 mod input;
 mod instances;
 mod modules;
+mod monitor;
+mod pool;
 mod questions;
 mod server;
 pub(crate) mod stream;
@@ -45,7 +47,9 @@ pub(crate) fn run(global: &Global, command: Command, ui: &Ui) -> Result<Exit, Fa
 async fn dispatch(context: &mut Context<'_>, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::StartInstance(start) => instances::start(context, start).await,
-        Command::ListInstances { all } => instances::list(context, all).await,
+        Command::ListInstances(list) if list.watch => pool::watch(context).await,
+        Command::ListInstances(list) => instances::list(context, list.all).await,
+        Command::MonitorInstance(monitor) => monitor::follow(context, &monitor.target.id, monitor.from).await,
         Command::ShowInstance(target) => instances::show(context, &target.id).await,
         Command::StopInstance { target, now } => instances::stop(context, &target.id, now).await,
         Command::QueryInstance { target, prompt } => instances::query(context, &target.id, prompt).await,

@@ -17,6 +17,7 @@ use crate::{
 };
 
 use screen::Screen;
+pub(super) use screen::retry;
 
 type Cancelling = Pin<Box<dyn Future<Output = Result<v1::Turn, Error>>>>;
 

@@ -58,6 +58,12 @@ pub(super) fn time(time: Option<&Timestamp>) -> String {
     }
 }
 
+/// A time of its day to the millisecond, in UTC; as many spaces without one.
+pub(crate) fn of_day(time: Option<&Timestamp>) -> String {
+    let text = time.and_then(|time| SystemTime::try_from(*time).ok()).map(humantime::format_rfc3339_millis);
+    text.and_then(|text| text.to_string().get(11..23).map(str::to_owned)).unwrap_or_else(|| " ".repeat(12))
+}
+
 /// The time between two moments; `None` unless both are there.
 pub(crate) fn span(from: Option<&Timestamp>, to: Option<&Timestamp>) -> Option<Duration> {
     let (from, to) = (SystemTime::try_from(*from?).ok()?, SystemTime::try_from(*to?).ok()?);

@@ -164,6 +164,36 @@ impl View for v1::ServerInfo {
     }
 }
 
+/// What an operator asks of the pool, below what the server is.
+pub(crate) fn with_pool(details: Details, counts: &v1::PoolCounts) -> Details {
+    details
+        .fact("instances now", instance_counts(counts))
+        .fact(
+            "turns since start",
+            format!(
+                "{} completed, {} failed, {} cancelled",
+                counts.completed_turns, counts.failed_turns, counts.cancelled_turns
+            ),
+        )
+        .fact(
+            "events dropped",
+            if counts.dropped_events == 0 { String::new() } else { counts.dropped_events.to_string() },
+        )
+}
+
+/// `1 busy, 2 idle`; empty without instances.
+pub(crate) fn instance_counts(counts: &v1::PoolCounts) -> String {
+    let counts = [
+        (counts.starting, "starting"),
+        (counts.busy, "busy"),
+        (counts.idle, "idle"),
+        (counts.dormant, "dormant"),
+        (counts.stopping, "stopping"),
+    ];
+    let some = counts.iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, name)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+}
+
 /// The table of instances.
 pub(crate) fn instances(instances: &[v1::Instance]) -> Table {
     let now = SystemTime::now();

@@ -34,6 +34,8 @@ impl DispatcherTask {
                 }
             }
         }
-        entry.checked = Some(finding);
+        entry.checked = Some(finding.clone());
+        self.pool.note(id);
+        self.hub.monitor().checked(id, finding);
     }
 }

@@ -132,11 +132,13 @@ impl DispatcherTask {
 
     pub(super) fn instance_ready(&mut self, id: InstanceId, running: Running, reply: Reply<InstanceView>) {
         self.watch_process(id, &running);
+        let stderr = running.process.stderr();
         if let Some(entry) = self.pool.get_mut(id) {
             entry.process_id = running.process.process_id();
             entry.vitals = Some(running.process.vitals());
             entry.idle = Some(running);
         }
+        self.tell_started(id, stderr);
         if self.pool.apply(id, InstanceEvent::Ready) == Some(InstanceState::Stopping) {
             self.end_process(id);
         }
@@ -157,6 +159,8 @@ impl DispatcherTask {
             entry.process_id = running.process.process_id();
             entry.vitals = Some(running.process.vitals());
             entry.record.process_generation += 1;
+            self.tell_started(id, running.process.stderr());
+            let Some(entry) = self.pool.get_mut(id) else { return };
             let pinned = entry.record.pinned.then(|| entry.record.clone());
             if entry.state == InstanceState::Starting {
                 self.pool.apply(id, InstanceEvent::Ready);
@@ -191,6 +195,7 @@ impl DispatcherTask {
     }
 
     pub(super) fn process_gone(&mut self, id: InstanceId, process_id: u32, exit: InstanceExit) {
+        self.tell_exited(id, Some(process_id), Some(&exit));
         let Some(entry) = self.pool.get_mut(id) else { return };
         if entry.process_id == process_id {
             entry.process_id = 0;
@@ -218,6 +223,7 @@ impl DispatcherTask {
     }
 
     fn take_back_dead(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
+        self.tell_exited(id, None, exit.as_ref());
         let Some(entry) = self.pool.get_mut(id) else { return };
         entry.idle = None;
         entry.process_id = 0;
@@ -306,6 +312,7 @@ impl DispatcherTask {
     }
 
     pub(super) fn stopped(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
+        self.tell_exited(id, None, exit.as_ref());
         if self.is_draining()
             && self.pool.get(id).is_some_and(|entry| entry.record.pinned && !self.is_asked_to_stop(id))
         {

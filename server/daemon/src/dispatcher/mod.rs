@@ -7,6 +7,7 @@ mod instances;
 mod lines;
 mod options;
 mod task;
+mod telling;
 mod view;
 
 use std::{sync::Arc, time::Duration};

@@ -46,6 +46,7 @@ impl DispatcherTask {
     pub(super) fn reconfigure(&mut self) {
         self.options = Options::of(&self.changes.borrow_and_update());
         self.pool.set_max_instances(self.options.max_instances);
+        self.hub.monitor().board().set_slots(self.options.max_instances);
         self.figures.limits(self.options.max_queue, self.options.max_instances);
     }
 }

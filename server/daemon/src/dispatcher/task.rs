@@ -69,6 +69,7 @@ impl DispatcherTask {
         let changes = settings.subscribe();
         let options = Options::of(&settings.now());
         let pool = Pool::new(options.max_instances);
+        hub.monitor().board().set_slots(options.max_instances);
         Self {
             options,
             changes,
@@ -104,6 +105,7 @@ impl DispatcherTask {
             }
             self.pump();
             self.finish_drain();
+            self.show();
         }
     }
 
@@ -259,6 +261,8 @@ impl DispatcherTask {
             let record = self.new_record(conversation);
             match self.pool.grant(conversation, target, || record) {
                 Grant::Instance(instance, running) => {
+                    // Before its turn's task puts down anything.
+                    self.tell();
                     let Some(commands) = self.commands() else { return };
                     let model = self.pool.get(instance).and_then(|entry| entry.record.model.clone());
                     let lease = Lease::new(instance, model, running, commands, self.tracker.clone());

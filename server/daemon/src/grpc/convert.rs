@@ -230,7 +230,7 @@ pub(super) fn conversation(conversation: &model::Conversation, shown: Shown) -> 
     }
 }
 
-fn health(finding: &Finding) -> v1::InstanceHealth {
+pub(super) fn health(finding: &Finding) -> v1::InstanceHealth {
     let status = match finding.condition {
         Condition::Healthy => v1::InstanceHealthStatus::Healthy,
         Condition::Degraded => v1::InstanceHealthStatus::Degraded,
@@ -249,20 +249,32 @@ fn health(finding: &Finding) -> v1::InstanceHealth {
     }
 }
 
-pub(super) fn instance(view: &InstanceView, shown: Shown) -> v1::Instance {
-    let record = &view.record;
-    let state = match view.state {
+pub(super) fn instance_state(state: InstanceState) -> v1::InstanceState {
+    match state {
         InstanceState::Starting => v1::InstanceState::Starting,
         InstanceState::Idle => v1::InstanceState::Idle,
         InstanceState::Busy => v1::InstanceState::Busy,
         InstanceState::Dormant => v1::InstanceState::Dormant,
         InstanceState::Stopping => v1::InstanceState::Stopping,
         InstanceState::Stopped => v1::InstanceState::Stopped,
-    };
+    }
+}
+
+pub(super) fn instance_exit(exit: &model::InstanceExit, shown: Shown) -> v1::InstanceExit {
+    v1::InstanceExit {
+        code: exit.code.unwrap_or(-1),
+        reason: exit.reason.clone(),
+        stderr: cut(&exit.stderr, shown.limit_bytes().min(8 << 10)).0,
+        time: Some(timestamp(exit.time)),
+    }
+}
+
+pub(super) fn instance(view: &InstanceView, shown: Shown) -> v1::Instance {
+    let record = &view.record;
     v1::Instance {
         id: record.id.to_string(),
         name: record.name.clone(),
-        state: state.into(),
+        state: instance_state(view.state).into(),
         backend: record.backend.clone(),
         model: record.model.clone().unwrap_or_default(),
         conversation_id: record.conversation_id.to_string(),
@@ -275,12 +287,7 @@ pub(super) fn instance(view: &InstanceView, shown: Shown) -> v1::Instance {
         health: view.health.as_ref().map(health),
         create_time: Some(timestamp(record.create_time)),
         last_active_time: Some(timestamp(record.last_active_time)),
-        exit: record.exit.as_ref().map(|exit| v1::InstanceExit {
-            code: exit.code.unwrap_or(-1),
-            reason: exit.reason.clone(),
-            stderr: cut(&exit.stderr, shown.limit_bytes().min(8 << 10)).0,
-            time: Some(timestamp(exit.time)),
-        }),
+        exit: record.exit.as_ref().map(|exit| instance_exit(exit, shown)),
         pinned: record.pinned,
         server_id: record.server_id.to_string(),
     }

@@ -10,6 +10,7 @@ use super::{
     Context,
     convert::{self, Shown},
     events::TurnEvents,
+    monitor::{InstanceEvents, PoolSnapshots},
     page::page,
     status::ApiError,
     submission::Prompt,
@@ -42,6 +43,8 @@ impl Context {
 #[tonic::async_trait]
 impl InstanceService for InstanceHandlers {
     type QueryInstanceStream = TurnEvents;
+    type MonitorInstanceStream = InstanceEvents;
+    type WatchPoolStream = PoolSnapshots;
 
     async fn start_instance(
         &self,
@@ -152,6 +155,25 @@ impl InstanceService for InstanceHandlers {
             Query { request_id, timeout, instance: target, ..Query::prompt(conversation, request.prompt) };
         let submitted = self.0.submit(query).await?;
         self.0.stream(submitted).await
+    }
+
+    async fn monitor_instance(
+        &self,
+        request: Request<v1::MonitorInstanceRequest>,
+    ) -> Result<Response<Self::MonitorInstanceStream>, Status> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        Context::check_instance(&mut check, "id", &request.id);
+        check.done()?;
+        let view = self.0.find_instance(&request.id).await?;
+        Ok(Response::new(self.0.monitor_instance(&view, request.after_sequence)))
+    }
+
+    async fn watch_pool(
+        &self,
+        _request: Request<v1::WatchPoolRequest>,
+    ) -> Result<Response<Self::WatchPoolStream>, Status> {
+        Ok(Response::new(self.0.watch_pool()))
     }
 }
 

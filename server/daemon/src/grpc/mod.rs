@@ -10,6 +10,7 @@ mod instance;
 mod limit;
 mod module;
 mod module_view;
+mod monitor;
 mod page;
 mod statistics;
 pub mod status;
@@ -23,6 +24,7 @@ use std::{
 };
 
 use claude_comms_store::Store;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     auth::Tokens, backend::Backend, config::Settings, dispatcher::Dispatcher, hub::EventHub,
@@ -41,6 +43,7 @@ pub(crate) struct Context {
     pub dispatcher: Dispatcher,
     pub backend: Backend,
     pub hub: EventHub,
+    pub tracker: TaskTracker,
     pub modules: Modules,
     pub tokens: Tokens,
     pub prompt_limit_bytes: usize,

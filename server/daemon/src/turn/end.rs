@@ -172,8 +172,9 @@ impl TurnTask {
         match self.store.finish_turn(end.into_finish(self.id)).await {
             Ok(finished) => {
                 self.figures.turn_ended(&finished.turn, &self.asker, Settled::Here);
-                let turn = Turn { asked, ..finished.turn };
-                self.live.finish(turn.into(), finished.event);
+                let turn = std::sync::Arc::new(Turn { asked, ..finished.turn });
+                self.live.finish(std::sync::Arc::clone(&turn), finished.event);
+                self.hub.monitor().turn_ended(&turn);
             }
             Err(StoreError::AlreadyTerminal(turn)) => {
                 let after = turn.last_sequence.saturating_sub(1);

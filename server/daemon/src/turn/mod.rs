@@ -205,6 +205,9 @@ impl TurnTask {
                 self.live.publish(accepted.events);
                 self.hub.announce(&self.live);
                 let started = accepted.lease.map(|claim| (user_uuid, claim));
+                if let (Some(lease), true) = (&lease, started.is_some()) {
+                    self.hub.monitor().turn_started(lease.instance_id, &self.live, accepted.turn.attempt);
+                }
                 let _ = reply.send(Ok(Submitted::Live(Arc::clone(&self.live))));
                 Ok((Turn { asked, ..accepted.turn }, new.conversation, lease, started))
             }

@@ -46,6 +46,8 @@ impl Drive<'_> {
             .map_err(|error| self.record_failed(&error))?;
         self.renew(started.turn);
         self.task.live.publish(vec![started.event]);
+        let monitor = self.task.hub.monitor();
+        monitor.turn_started(self.lease.instance_id, &self.task.live, self.turn.attempt);
         if let Some(reason) = reset {
             self.append(started.lease, EventKind::SessionReset { reason }).await.map_err(|()| None)?;
         }

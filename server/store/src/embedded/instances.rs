@@ -3,7 +3,7 @@
 use claude_comms_model::{Instance, Timestamp, Turn};
 
 use super::{
-    rows,
+    instance_logs, rows,
     tables::{Fault, Tables},
 };
 use crate::api::STOPPED_INSTANCES;
@@ -28,6 +28,7 @@ pub(crate) fn put(tables: &mut Tables<'_>, mut instance: Instance) -> Result<(),
     tables.put_instance(&instance)?;
     for instance in &forgotten {
         tables.remove_instance(instance)?;
+        instance_logs::remove(tables, instance.id)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod directory;
 #[cfg(test)]
 mod faults;
 mod indexes;
+mod instance_logs;
 mod instances;
 mod lazy;
 mod lists;
@@ -22,6 +23,7 @@ mod page_token;
 mod probe;
 mod prompts;
 mod reading;
+mod riders;
 mod rows;
 mod scenes;
 mod schema;

@@ -55,6 +55,12 @@ pub(crate) const MODULE_HEADS: TableDefinition<'_, &str, u64> = TableDefinition:
 pub(crate) const INSTANCES: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("instances");
 /// Token -> record, the digest of its secret included.
 pub(crate) const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tokens");
+/// (Instance, sequence) -> what happened to it.
+pub(crate) const INSTANCE_EVENTS: TableDefinition<'_, (u128, u64), &[u8]> =
+    TableDefinition::new("instance_events");
+/// (Server, instance) -> sequence of the last of its events.
+pub(crate) const INSTANCE_LOGS: TableDefinition<'_, (u128, u128), u64> =
+    TableDefinition::new("instance_logs");
 
 const SCHEMA_VERSION: &str = "schema_version";
 const SERVER_ID: &str = "server_id";
@@ -78,7 +84,7 @@ macro_rules! open_all {
     ($transaction:expr) => {
         open_all!($transaction; CONVERSATIONS, TURNS, SYSTEM_PROMPTS, PROMPTS, ASKED, CONVERSATION_TURNS, EVENTS, REQUESTS,
             PAIR_REQUESTS, PAIRED_TURNS, UNFINISHED, INSTANCES, SCENES, SCENE_USERS, MODULE_CONVERSATIONS, MODULE_TURNS,
-            MODULES, MODULE_DESCRIPTORS, MODULE_HEADS, TOKENS)
+            MODULES, MODULE_DESCRIPTORS, MODULE_HEADS, TOKENS, INSTANCE_EVENTS, INSTANCE_LOGS)
     };
     ($transaction:expr; $($table:ident),*) => { $($transaction.open_table($table)?;)* };
 }

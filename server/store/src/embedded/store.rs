@@ -1,6 +1,7 @@
 //! The store's handle: sends writes to the writer, reads on its own.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
@@ -9,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use claude_comms_model::{
-    Conversation, ConversationId, Event, EventKind, Instance, ModuleRecord, Page, RequestId, TokenRecord,
-    Turn, TurnId,
+    Conversation, ConversationId, Event, EventKind, Instance, InstanceId, LogEvent, ModuleRecord,
+    NewLogEvent, Page, RequestId, TokenRecord, Turn, TurnId,
 };
 use redb::{Database, ReadTransaction, ReadableDatabase};
 use tokio::sync::mpsc;
@@ -19,9 +20,10 @@ use uuid::Uuid;
 use super::{
     conversations,
     directory::DataDirectory,
-    instances, lists, modules,
+    instance_logs, instances, lists, modules,
     open::{self, Options, Parts},
     reading::{self, Trouble},
+    riders::Riders,
     tables::{Fault, Tables},
     tokens,
     transcripts::Transcripts,
@@ -40,6 +42,7 @@ pub struct RedbStore {
     shared: Arc<Shared>,
     /// `None` once it is closed.
     sender: Mutex<Option<mpsc::Sender<Box<dyn Operation>>>>,
+    pub(super) riders: Riders,
     server: ServerIdentity,
 }
 
@@ -82,8 +85,10 @@ impl RedbStore {
         });
         let max_batch = options.max_batch.max(1);
         let (sender, operations) = mpsc::channel(max_batch);
+        let riders = Riders::default();
         let task = WriterTask {
             shared: Arc::clone(&shared),
+            riders: riders.clone(),
             state: parts.state,
             max_batch,
             quick_repair_from_bytes: options.quick_repair_from_bytes,
@@ -92,14 +97,14 @@ impl RedbStore {
         };
         let writer = std::thread::Builder::new().name("store-writer".to_owned());
         *lock(&shared.writer) = Some(writer.spawn(move || task.run(operations))?);
-        Ok(Self { shared, sender: Mutex::new(Some(sender)), server })
+        Ok(Self { shared, sender: Mutex::new(Some(sender)), riders, server })
     }
 
     /// Sends an operation to the writer and waits until it is durable or refused.
     ///
     /// # Cancel safety
     /// Dropped before it was sent, nothing happens; after that it is carried out and nobody is told.
-    async fn write<T, F>(&self, act: F) -> Result<T, StoreError>
+    pub(super) async fn write<T, F>(&self, act: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
@@ -176,7 +181,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn closed() -> StoreError {
+pub(super) fn closed() -> StoreError {
     StoreError::Unavailable("it is closed".to_owned())
 }
 
@@ -293,6 +298,27 @@ impl Store for RedbStore {
     async fn instances(&self) -> Result<Vec<Instance>, StoreError> {
         let server = self.server.id;
         self.scan(move |snapshot| reading::instances(snapshot, server)).await
+    }
+
+    async fn log_instances(&self, events: Vec<NewLogEvent>) -> Result<Vec<LogEvent>, StoreError> {
+        self.ride(|tables| instance_logs::append(tables, events)).await
+    }
+
+    async fn instance_log(
+        &self,
+        id: InstanceId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<LogEvent>, StoreError> {
+        self.scan(move |snapshot| instance_logs::read(snapshot, id, after, limit)).await
+    }
+
+    async fn forget_instance_logs(&self, ids: Vec<InstanceId>) -> Result<(), StoreError> {
+        self.ride(move |tables| ids.into_iter().try_for_each(|id| instance_logs::remove(tables, id))).await
+    }
+
+    async fn settle_instance_logs(&self) -> Result<BTreeMap<InstanceId, u64>, StoreError> {
+        self.write(instance_logs::settle).await
     }
 
     async fn register_module(&self, module: RegisterModule) -> Result<RegisterOutcome, StoreError> {

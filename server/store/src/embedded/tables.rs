@@ -82,6 +82,8 @@ pub(crate) struct Tables<'t> {
     pub(super) module_descriptors: Lazy<'t, (&'static str, u64), &'static str>,
     pub(super) module_heads: Lazy<'t, &'static str, u64>,
     pub(super) tokens: Lazy<'t, &'static str, &'static [u8]>,
+    pub(super) instance_events: Lazy<'t, (u128, u64), &'static [u8]>,
+    pub(super) instance_logs: Lazy<'t, (u128, u128), u64>,
     pub(super) buffer: &'t mut Vec<u8>,
     /// Whether anything was written, that is: whether there is something to commit.
     pub(crate) wrote: bool,
@@ -117,6 +119,8 @@ impl<'t> Tables<'t> {
             module_descriptors: Lazy::new(transaction, schema::MODULE_DESCRIPTORS),
             module_heads: Lazy::new(transaction, schema::MODULE_HEADS),
             tokens: Lazy::new(transaction, schema::TOKENS),
+            instance_events: Lazy::new(transaction, schema::INSTANCE_EVENTS),
+            instance_logs: Lazy::new(transaction, schema::INSTANCE_LOGS),
             buffer,
             wrote: false,
         }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     observer::{Commit, Observer},
+    riders::Riders,
     store::Shared,
     tables::{Fault, Tables, WriterState},
 };
@@ -91,6 +92,8 @@ where
 pub(crate) struct WriterTask {
     /// Holds the database.
     pub(crate) shared: Arc<Shared>,
+    /// What goes with whatever is written.
+    pub(crate) riders: Riders,
     /// What the operations see.
     pub(crate) state: WriterState,
     /// Most operations of one transaction.
@@ -111,6 +114,7 @@ impl WriterTask {
         let mut buffer = Vec::new();
         let mut batch = Vec::with_capacity(self.max_batch);
         while operations.blocking_recv_many(&mut batch, self.max_batch) > 0 {
+            self.riders.board(&mut batch);
             let fate = match &broken {
                 Some(why) => Fate::Void(why.clone()),
                 None => shared

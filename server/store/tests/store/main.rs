@@ -8,6 +8,7 @@ mod crash;
 mod crash_queries;
 mod fencing;
 mod files;
+mod instance_logs;
 mod instances;
 mod lists;
 mod model;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::status::Late;
 pub(crate) use self::task::{ProcessTask, Ready};
 pub use self::{status::StatusReport, vitals::Vitals};
-use crate::{ControlError, ExitCause, ExitInfo, ProcessState, SendError, StatusError, Stop};
+use crate::{ControlError, ExitCause, ExitInfo, ProcessState, SendError, StatusError, StderrFeed, Stop};
 
 /// Batches a slow consumer may leave lying before the process is no longer read from.
 const BATCHES: usize = 16;
@@ -99,6 +99,11 @@ impl Process {
     /// [`StatusError`].
     pub async fn status(&self, timeout: Duration) -> Result<StatusReport, StatusError> {
         self.vitals().status(timeout).await
+    }
+
+    /// What it writes to stderr.
+    pub fn stderr(&self) -> StderrFeed {
+        self.inner.ready.stderr.clone()
     }
 
     /// Sends a user message and returns what comes of it. One turn at a time.

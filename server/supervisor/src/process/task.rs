@@ -24,7 +24,7 @@ use super::{
 use crate::{
     ExitCause, ExitInfo, Options, ProcessEvent, ProcessState,
     spawn::{Life, Spawned},
-    stderr::StderrRing,
+    stderr_feed::StderrFeed,
 };
 
 /// What the process said of itself when it was ready.
@@ -32,6 +32,7 @@ use crate::{
 pub(crate) struct Ready {
     pub(crate) process_id: u32,
     pub(crate) cli_version: String,
+    pub(crate) stderr: StderrFeed,
 }
 
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub(crate) struct ProcessTask {
     pub(super) stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     stderr_room: Box<[u8; 4096]>,
-    remembered: StderrRing,
+    remembered: StderrFeed,
     pub(super) codec: Codec,
     pub(super) turn: Option<Turn>,
     /// `None` once all handles are gone.
@@ -92,7 +93,7 @@ impl ProcessTask {
             stdout: Some(spawned.stdout),
             stderr: Some(spawned.stderr),
             stderr_room: Box::new([0; 4096]),
-            remembered: StderrRing::new(options.stderr_ring_bytes),
+            remembered: StderrFeed::new(options.stderr_ring_bytes),
             codec: Codec::new(options.line_limit_bytes),
             turn: None,
             requests: Some(requests),
@@ -169,6 +170,7 @@ impl ProcessTask {
                 let ready = Ready {
                     process_id: answer.pid.unwrap_or_default(),
                     cli_version: answer.claude_code_version.unwrap_or_default(),
+                    stderr: self.remembered.clone(),
                 };
                 if let Some(starter) = self.ready.take() {
                     // A starter that gave up has dropped its handle, which is seen next.
@@ -286,6 +288,7 @@ impl ProcessTask {
         let Some(code) = self.exit_code.take() else { return };
         let cause = self.cause.take().unwrap_or(ExitCause::Crashed);
         let info = ExitInfo { code, cause, stderr: self.remembered.tail() };
+        self.remembered.close();
         debug!(code = info.code, cause = info.cause.as_str(), "process exited");
         self.transition(ProcessEvent::Exited(info));
         self.ready = None;

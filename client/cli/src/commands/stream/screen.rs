@@ -136,7 +136,8 @@ impl<'a> Screen<'a> {
     }
 }
 
-fn retry(retrying: &v1::TurnRetrying) -> String {
+/// A retry in words.
+pub(crate) fn retry(retrying: &v1::TurnRetrying) -> String {
     let who = match retrying.scope() {
         v1::RetryScope::Process => "the process ended before it answered",
         _ => "the API call failed",
