@@ -22,7 +22,7 @@ use crate::{
     modules::Modules,
     monitor, recovery,
     serving::{self, Incoming},
-    telemetry::{Figures, Observed},
+    telemetry::{Figures, Observed, endpoint},
 };
 
 /// What cancelled turns (10 s to heed the interrupt) and stopped processes (5 s to heed the end of their input) may take.
@@ -122,6 +122,10 @@ impl Server {
             bound.push(listener);
             endpoints.push(endpoint);
         }
+        let mut metrics = Vec::new();
+        for listen in &config.telemetry.metrics_listen {
+            metrics.push(listen::bind(listen).await?);
+        }
         let default = token_of(&config, &mut warnings)?;
         let tokens = Tokens::load(Arc::clone(&store), default.as_ref(), SystemTime::now()).await;
         let tokens = tokens.map_err(StartError::Tokens)?;
@@ -179,6 +183,9 @@ impl Server {
         let endpoints = Arc::new(endpoints);
         let observed =
             Observed { figures: figures.clone(), dispatcher: dispatcher.clone(), store: Arc::clone(&store) };
+        for (bound, endpoint) in metrics {
+            endpoint::serve(bound, &endpoint, observed.clone(), &tracker, ending.clone());
+        }
         let context = Context {
             store,
             dispatcher,

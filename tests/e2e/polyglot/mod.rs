@@ -3,6 +3,7 @@
 mod grpcurl;
 mod node;
 mod python;
+mod python_metrics;
 
 use claude_comms_tests::{Ran, TestServer, tools};
 

@@ -22,7 +22,7 @@ mod secure;
 mod settings;
 mod stalled;
 mod support;
-mod telemetry;
+pub(crate) mod telemetry;
 mod tokens;
 mod watch_conversation;
 mod watching;

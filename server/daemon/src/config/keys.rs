@@ -196,6 +196,13 @@ pub(super) const KEYS: &[Key] = &[
         unset: Plain,
         reload: Restart,
     },
+    Key {
+        path: "telemetry.metrics_listen",
+        doc: "Where Prometheus scrapes `GET /metrics`: `http://127.0.0.1:PORT` or `unix:/path`. Without a token, so on this machine only (docs/metrics.md).",
+        kind: Endpoints(|c| &mut c.telemetry.metrics_listen),
+        unset: Words("nowhere", "['http://127.0.0.1:9464']"),
+        reload: Restart,
+    },
 ];
 
 /// The key of a path.

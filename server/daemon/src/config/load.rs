@@ -10,8 +10,8 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    AuthMode, BackendKind, ClaudeOptions, Config, ConfigFile, Listen, PoolOptions, Variables, file, keys,
-    unknown,
+    AuthMode, BackendKind, ClaudeOptions, Config, ConfigFile, Listen, PoolOptions, TelemetryOptions,
+    Variables, file, keys, unknown,
 };
 use crate::listen;
 
@@ -296,6 +296,7 @@ pub(super) fn defaults(environment: &BTreeMap<String, String>) -> Config {
         max_attempts: 3,
         prompt_limit_bytes: 2 << 20,
         auth: AuthMode::Token,
+        telemetry: TelemetryOptions::default(),
         instance_environment: Variables(claude_comms_supervisor::allowed_environment(
             environment.iter().map(|(name, value)| (name.clone(), value.clone())),
         )),
@@ -325,6 +326,11 @@ fn finish(mut config: Config, environment: &BTreeMap<String, String>) -> Result<
     if config.auth == AuthMode::None && config.listen.iter().any(|l| !listen::is_local(l)) {
         return Err(ConfigError::Keys(vec![
             "auth.mode: none is allowed on loopback only; use token, or listen on 127.0.0.1".to_owned(),
+        ]));
+    }
+    if config.telemetry.metrics_listen.iter().any(|endpoint| !listen::is_local(endpoint)) {
+        return Err(ConfigError::Keys(vec![
+            "telemetry.metrics_listen: figures are told without a token, on this machine only; listen on http://127.0.0.1:PORT or a Unix socket, and let an agent of this machine forward them".to_owned(),
         ]));
     }
     config.instance_environment.0.extend(config.claude.environment.0.clone());

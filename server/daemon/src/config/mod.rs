@@ -113,6 +113,13 @@ pub struct PoolOptions {
     pub health_interval: Duration,
 }
 
+/// What is told to other programs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TelemetryOptions {
+    /// Where Prometheus may scrape.
+    pub metrics_listen: Vec<Listen>,
+}
+
 /// All settings, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -140,6 +147,8 @@ pub struct Config {
     pub prompt_limit_bytes: usize,
     /// Who may call over TCP.
     pub auth: AuthMode,
+    /// What is told to other programs.
+    pub telemetry: TelemetryOptions,
     /// What instances see of the server's environment.
     pub instance_environment: Variables,
     /// Our own binary, which is also reaper and simulator.

@@ -66,7 +66,7 @@ catalogue! {
     STORE_OPERATIONS = Counter "claude_comms_store_operations_total" [] "Operations in those commits.";
     STORE_COMMIT = Histogram "claude_comms_store_commit_seconds" [] "From the begin of a commit until it was on disk.";
     WATCHERS = Gauge "claude_comms_watchers" ["kind"] "Streams that are open, by what they watch.";
-    TURNS_NOW = Gauge "claude_comms_turns" ["state"] "Turns that have not ended.";
+    TURNS_NOW = Gauge "claude_comms_current_turns" ["state"] "Turns that have not ended.";
     QUEUE_LIMIT = Gauge "claude_comms_queue_limit" [] "Turns that may wait (pool.max_queue).";
     INSTANCES = Gauge "claude_comms_instances" ["state"] "Instances that hold a slot, by state.";
     INSTANCE_LIMIT = Gauge "claude_comms_instance_limit" [] "Instances that may hold one (pool.max_instances).";
@@ -74,6 +74,13 @@ catalogue! {
     STORED_CONVERSATIONS = Gauge "claude_comms_stored_conversations" [] "Conversations in the store.";
     STORED_TURNS = Gauge "claude_comms_stored_turns" [] "Turns in the store.";
     BUILD = Gauge "claude_comms_build_info" ["version"] "Always 1; the label says which version runs.";
+    PROCESS_CPU = Counter "process_cpu_seconds_total" [] "Time that the server's own process has computed, in seconds.";
+    PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" [] "Its resident memory, without its Claude processes.";
+    PROCESS_VIRTUAL = Gauge "process_virtual_memory_bytes" [] "Its virtual memory.";
+    PROCESS_FDS = Gauge "process_open_fds" [] "Its open descriptors.";
+    PROCESS_MAX_FDS = Gauge "process_max_fds" [] "How many it may open.";
+    PROCESS_START_TIME = Gauge "process_start_time_seconds" [] "When it was started, in seconds since 1970.";
+    PROCESS_THREADS = Gauge "process_threads" [] "Its threads.";
 }
 
 /// The figure of that name.
@@ -92,7 +99,7 @@ mod tests {
     fn the_documentation_has_the_same_table() {
         let documented: Vec<String> = include_str!("../../../../docs/metrics.md")
             .lines()
-            .filter(|line| line.starts_with("| `claude_comms_"))
+            .filter(|line| line.starts_with("| `claude_comms_") || line.starts_with("| `process_"))
             .map(str::to_owned)
             .collect();
         let described: Vec<String> = CATALOGUE

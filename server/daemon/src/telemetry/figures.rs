@@ -13,7 +13,10 @@ use prometheus::{
     Registry, core::Collector,
 };
 
-use super::catalogue::{self as names, described};
+use super::{
+    catalogue::{self as names, described},
+    process::OwnProcess,
+};
 
 /// Upper bounds of turns and starts of processes, seconds: from a simulated one to the longest that is usual.
 const SPANS: &[f64] = &[
@@ -63,6 +66,7 @@ pub(super) struct Counters {
     instance_limit: IntGauge,
     pub(super) stored_conversations: Gauge,
     pub(super) stored_turns: Gauge,
+    pub(super) process: OwnProcess,
 }
 
 /// Makes and registers figures as the catalogue has them.
@@ -94,6 +98,10 @@ impl Making<'_> {
 
     fn gauge(&self, name: &str) -> IntGauge {
         self.keep(IntGauge::with_opts(Self::opts(name)))
+    }
+
+    fn real(&self, name: &str) -> Gauge {
+        self.keep(Gauge::with_opts(Self::opts(name)))
     }
 
     fn gauges(&self, name: &str, known: &[&str]) -> IntGaugeVec {
@@ -150,8 +158,17 @@ impl Figures {
             draining: make.gauge(names::DRAINING),
             queue_limit: make.gauge(names::QUEUE_LIMIT),
             instance_limit: make.gauge(names::INSTANCE_LIMIT),
-            stored_conversations: make.keep(Gauge::with_opts(Making::opts(names::STORED_CONVERSATIONS))),
-            stored_turns: make.keep(Gauge::with_opts(Making::opts(names::STORED_TURNS))),
+            stored_conversations: make.real(names::STORED_CONVERSATIONS),
+            stored_turns: make.real(names::STORED_TURNS),
+            process: OwnProcess {
+                cpu_seconds: make.keep(Counter::with_opts(Making::opts(names::PROCESS_CPU))),
+                resident_bytes: make.real(names::PROCESS_RESIDENT),
+                virtual_bytes: make.real(names::PROCESS_VIRTUAL),
+                open_fds: make.real(names::PROCESS_FDS),
+                max_fds: make.real(names::PROCESS_MAX_FDS),
+                start_time: make.real(names::PROCESS_START_TIME),
+                threads: make.real(names::PROCESS_THREADS),
+            },
             registry,
         };
         let figures = Self(Arc::new(counters));

@@ -38,6 +38,7 @@ impl Observed {
             counters.stored_conversations.set(counts.conversations as f64);
             counters.stored_turns.set(counts.turns as f64);
         }
+        counters.process.look();
         Snapshot::new(counters.registry.gather())
     }
 }

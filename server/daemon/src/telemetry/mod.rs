@@ -1,12 +1,15 @@
 //! What the server tells of its work: one log line a turn, and figures. Everything is counted once, in [`Figures`]; the
 //! log, GetStatistics and the metrics show it. It must not know texts: ids, names and numbers alone come in here.
 //!
-//! [`catalogue`] names every figure, [`call`] counts RPCs and says which one a turn came from, `turn` has the turn's line.
+//! [`catalogue`] names every figure, [`call`] counts RPCs and says which one a turn came from, `turn` has the turn's line,
+//! [`endpoint`] what Prometheus scrapes.
 
 pub mod call;
 pub mod catalogue;
+pub(crate) mod endpoint;
 mod figures;
 mod gather;
+mod process;
 mod snapshot;
 mod turn;
 

@@ -10,7 +10,7 @@ use crate::simulated::{
 };
 
 /// In every prompt, answer, system prompt and title of the session: never in a log and never in a figure.
-pub(super) const CANARY: &str = "Zwiebelfisch";
+pub(crate) const CANARY: &str = "Zwiebelfisch";
 
 const SCENARIO: &str = "\
 turns:
@@ -24,19 +24,19 @@ turns:
 ";
 
 /// A server for the session.
-pub(super) fn server() -> Builder {
+pub(crate) fn server() -> Builder {
     playing_turns(SCENARIO).arguments(&["--log-format", "json", "--verbose"])
 }
 
 /// What was done, in the order of its end.
 #[derive(Debug)]
-pub(super) struct Session {
-    pub(super) turns: Vec<Turn>,
+pub(crate) struct Session {
+    pub(crate) turns: Vec<Turn>,
 }
 
 /// Three answers, one of them at the second process, one after three API retries; one failure, one cancelled while it ran
 /// and one while it waited; one question to a module with a repair; two refusals.
-pub(super) async fn run(server: &TestServer) -> Session {
+pub(crate) async fn run(server: &TestServer) -> Session {
     let client = server.client().await;
     let mut turns = Vec::new();
     let conversation = start_instance(&client, "one").await.conversation_id;
@@ -73,6 +73,6 @@ pub(super) async fn run(server: &TestServer) -> Session {
 }
 
 /// The figures of a server.
-pub(super) async fn statistics(client: &Client) -> Statistics {
+pub(crate) async fn statistics(client: &Client) -> Statistics {
     client.diagnostics.clone().get_statistics(GetStatisticsRequest {}).await.unwrap().into_inner()
 }
