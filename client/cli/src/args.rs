@@ -2,6 +2,7 @@
 
 mod modules;
 mod prompt;
+mod server;
 mod token;
 mod values;
 mod watching;
@@ -9,15 +10,19 @@ mod watching;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use claude_comms_client::v1::TurnState;
 
 pub(crate) use modules::{
     DiscoverModules, PreviewContext, QueryModule, RegisterModule, ShowModule, ValidateModule,
 };
 pub(crate) use prompt::{Parameter, Prompt, Question, Sending, Shape};
+pub(crate) use server::{LogFormat, Serve, ServerSettings, Shell, ShowConfig};
 pub(crate) use token::Token;
 use values::{duration, label, since, turn_state};
 pub(crate) use watching::{ListInstances, MonitorInstance};
+
+use crate::complete;
 
 /// Ask Claude in the background: durable conversations on warm Claude Code processes.
 #[derive(Debug, Parser)]
@@ -118,7 +123,7 @@ pub(crate) enum Command {
     /// List conversations, newest first
     ListConversations {
         /// Only those with this module on either side
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::modules))]
         module: Option<String>,
     },
     /// Show a conversation with its turns
@@ -137,9 +142,9 @@ pub(crate) enum Command {
     /// Show a turn
     ShowTurn(TurnId),
     /// Wait until a turn has ended and show it
-    WaitTurn(TurnId),
+    WaitTurn(OpenTurnId),
     /// End a turn that has not ended
-    CancelTurn(TurnId),
+    CancelTurn(OpenTurnId),
     /// List turns, oldest first
     ListTurns(ListTurns),
     /// Register a module, or a new version of it
@@ -151,7 +156,7 @@ pub(crate) enum Command {
     /// Take a registered module out of the registry; its conversations go on
     UnregisterModule {
         /// The module
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::registered_modules))]
         name: String,
     },
     /// Find modules by what they can do, best first; all that is given must fit
@@ -169,67 +174,14 @@ pub(crate) enum Command {
     Status,
     /// Show what the server has counted since its start: turns, times, tokens, cost, processes, refusals
     Statistics,
+    /// Print a script with which a shell completes commands, options, IDs and names
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
     /// Print the version of this program
     Version,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    #[command(flatten)]
-    pub(crate) settings: ServerSettings,
-    /// Form of the log on standard error
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) log_format: LogFormat,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ShowConfig {
-    #[command(flatten)]
-    pub(crate) settings: ServerSettings,
-    /// Print a commented file with every default instead
-    #[arg(long, conflicts_with = "schema")]
-    pub(crate) default: bool,
-    /// Print the JSON Schema of the file instead
-    #[arg(long)]
-    pub(crate) schema: bool,
-}
-
-/// Settings of a server that can be given as flags.
-#[derive(Debug, Args)]
-pub(crate) struct ServerSettings {
-    /// Configuration file [default: claude-comms/claude-comms.yaml below $XDG_CONFIG_HOME or ~/.config]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Where to listen: unix:/path/to.sock or http://host:port; may be given more than once
-    #[arg(long, value_name = "ENDPOINT")]
-    pub(crate) listen: Vec<String>,
-    /// Where records, transcripts and the token live [default: claude-comms below $XDG_DATA_HOME or ~/.local/share]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// What answers turns: claude or simulated
-    #[arg(long, value_name = "BACKEND")]
-    pub(crate) backend: Option<String>,
-    /// The Claude Code CLI [default: claude in PATH]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) claude_binary: Option<PathBuf>,
-    /// Directory of module descriptors, which is watched; may be given more than once
-    #[arg(long = "module-dir", value_name = "DIR")]
-    pub(crate) module_dirs: Vec<PathBuf>,
-    /// Directory of prompt templates, which is watched; may be given more than once
-    #[arg(long = "template-dir", value_name = "DIR")]
-    pub(crate) template_dirs: Vec<PathBuf>,
-    /// Scenario of the simulated backend
-    #[arg(long, value_name = "FILE", hide = true)]
-    pub(crate) scenario: Option<PathBuf>,
-}
-
-/// Form of the server's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 #[derive(Debug, Args)]
@@ -254,7 +206,7 @@ pub(crate) struct StartInstance {
     #[arg(long, value_name = "TEXT", conflicts_with = "conversation")]
     pub(crate) system_prompt: Option<String>,
     /// An existing conversation for it to serve
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::conversations))]
     pub(crate) conversation: Option<String>,
 }
 
@@ -267,10 +219,10 @@ pub(crate) struct CreateConversation {
     #[arg(long, value_name = "TEXT", conflicts_with = "to")]
     pub(crate) system_prompt: Option<String>,
     /// The module that asks [default: you]
-    #[arg(long, value_name = "MODULE", requires = "to")]
+    #[arg(long, value_name = "MODULE", requires = "to", add = ArgValueCompleter::new(complete::modules))]
     pub(crate) from: Option<String>,
     /// The module that Claude speaks for
-    #[arg(long, value_name = "MODULE")]
+    #[arg(long, value_name = "MODULE", add = ArgValueCompleter::new(complete::modules))]
     pub(crate) to: Option<String>,
     /// Model alias or name
     #[arg(long)]
@@ -283,14 +235,14 @@ pub(crate) struct CreateConversation {
 #[derive(Debug, Args)]
 pub(crate) struct InstanceId {
     /// Name, ID, or at least 4 characters of the ID's start or end
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::instances))]
     pub(crate) id: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ConversationId {
     /// ID, or at least 4 characters of its start or end
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::conversations))]
     pub(crate) id: String,
 }
 
@@ -306,20 +258,28 @@ pub(crate) struct WatchConversation {
 #[derive(Debug, Args)]
 pub(crate) struct TurnId {
     /// ID, or at least 4 characters of its start or end
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::turns))]
+    pub(crate) id: String,
+}
+
+/// A turn that has most likely not ended.
+#[derive(Debug, Args)]
+pub(crate) struct OpenTurnId {
+    /// ID, or at least 4 characters of its start or end
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::open_turns))]
     pub(crate) id: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListTurns {
     /// Only those of this conversation
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::conversations))]
     pub(crate) conversation: Option<String>,
     /// Only those of conversations with this module on either side
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::modules))]
     pub(crate) module: Option<String>,
     /// Only those in this state; may be given more than once
-    #[arg(long = "state", value_name = "STATE", value_parser = turn_state, value_delimiter = ',')]
+    #[arg(long = "state", value_name = "STATE", value_parser = turn_state, value_delimiter = ',', add = ArgValueCompleter::new(complete::turn_states))]
     pub(crate) states: Vec<TurnState>,
     /// Only those accepted since: a time as 2026-11-22T12:00:00Z, or how long ago, as in 10m, 2h or 3d
     #[arg(long, value_name = "TIME", value_parser = since)]

@@ -3,6 +3,7 @@
 
 mod args;
 mod commands;
+mod complete;
 mod config;
 mod context;
 mod demo;
@@ -24,6 +25,9 @@ fn main() -> ExitCode {
         Some(first) if first == "__simulate" => std::process::exit(claude_comms_simulator::run(hidden)),
         _ => {}
     }
+    if complete::answered() {
+        return ExitCode::SUCCESS;
+    }
     let arguments = args::Arguments::parse();
     suggest::remember(&arguments.global);
     // CLAUDE_COMMS_OUTPUT is the clients'; the server takes no notice of it.
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
     let ran = match arguments.command {
         args::Command::Serve(serve) => serve::run(serve, &ui),
         args::Command::Config(config) => config::run(config, &ui),
+        args::Command::Completions { shell } => complete::script(shell, &ui),
         args::Command::Demo(demo) => demo::run(&demo, &ui),
         command => commands::run(&arguments.global, command, &ui),
     };

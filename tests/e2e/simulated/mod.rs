@@ -5,6 +5,7 @@ mod bad_requests;
 mod bad_starts;
 mod claude_binary;
 mod command_line;
+mod completions;
 mod demo;
 mod faults;
 mod flat;

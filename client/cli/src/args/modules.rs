@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::{Question, Shape, values};
+use crate::complete;
 
 #[derive(Debug, Args)]
 pub(crate) struct RegisterModule {
     /// The module's name, which must be the descriptor's
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::registered_modules))]
     pub(crate) name: String,
     /// Where the module is
     #[arg(long, value_name = "PATH")]
@@ -25,7 +27,7 @@ pub(crate) struct RegisterModule {
 #[derive(Debug, Args)]
 pub(crate) struct ShowModule {
     /// The module
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::modules))]
     pub(crate) name: String,
     /// A registered version of it [default: the one that counts]
     #[arg(long, value_name = "VERSION")]
@@ -64,7 +66,7 @@ pub(crate) struct ValidateModule {
 #[derive(Debug, Args)]
 pub(crate) struct QueryModule {
     /// The module to ask
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::modules))]
     pub(crate) target: String,
     #[command(flatten)]
     pub(crate) between: Between,
@@ -75,7 +77,7 @@ pub(crate) struct QueryModule {
 #[derive(Debug, Args)]
 pub(crate) struct PreviewContext {
     /// The module that would be asked
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::modules))]
     pub(crate) target: String,
     /// What would be asked; - reads standard input; may be left out where --template names one that needs none
     #[arg(value_name = "PROMPT", allow_hyphen_values = true, value_parser = values::prompt, required_unless_present = "template")]
@@ -93,10 +95,10 @@ pub(crate) struct PreviewContext {
 #[derive(Debug, Args)]
 pub(crate) struct Between {
     /// The module that asks [default: you]
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", add = ArgValueCompleter::new(complete::modules))]
     pub(crate) from: Option<String>,
     /// A conversation of the same modules to go on with [default: a new one]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::conversations))]
     pub(crate) conversation: Option<String>,
     /// The module's capability that it is about; one with an output schema gives data
     #[arg(long, value_name = "NAME")]

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use claude_comms_client::v1;
 
 use super::values::span;
+use crate::complete;
 
 /// What is done with tokens.
 #[derive(Debug, Subcommand)]
@@ -27,7 +29,7 @@ pub(crate) enum Token {
     /// End a token at once, the streams that it has open too
     Revoke {
         /// Its name
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::tokens))]
         name: String,
     },
 }

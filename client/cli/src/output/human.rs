@@ -31,7 +31,7 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// Printable text on one line.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let head: String = text.chars().take(400).map(|c| if c == '\u{2060}' { ' ' } else { c }).collect();
     printable(head.split_whitespace().collect::<Vec<_>>().join(" ").as_str())
 }

@@ -17,7 +17,7 @@ use crate::{
     exit::{Exit, Failure},
 };
 
-pub(crate) use human::{cost, duration, of_day, printable, short_id, span, state, tokens};
+pub(crate) use human::{cost, duration, of_day, one_line, printable, short_id, span, state, tokens};
 pub(crate) use indent::indented;
 use json::Json;
 pub(crate) use json::Resource;
