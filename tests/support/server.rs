@@ -338,6 +338,15 @@ impl TestServer {
     pub async fn terminate(&mut self) -> Ran {
         let before = self.log().len();
         processes::signal(self.pid(), Signal::TERM);
+        self.end(before).await
+    }
+
+    /// Waits for the end of a server that was told to; returns its exit code and what it printed.
+    pub async fn ended(&mut self) -> Ran {
+        self.end(self.log().len()).await
+    }
+
+    async fn end(&mut self, before: usize) -> Ran {
         let mut running = self.take_running();
         let mut stdout = String::new();
         while let Some(line) =

@@ -1,5 +1,6 @@
 //! What users type. Knows no server; the meaning of each command is in `commands`.
 
+mod drain;
 mod modules;
 mod prompt;
 mod server;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use claude_comms_client::v1::TurnState;
 
+pub(crate) use drain::Drain;
 pub(crate) use modules::{
     DiscoverModules, PreviewContext, QueryModule, RegisterModule, ShowModule, ValidateModule,
 };
@@ -111,6 +113,12 @@ pub(crate) enum Command {
         #[arg(long)]
         now: bool,
     },
+    /// Stop an instance's process where it is, once its turn has ended; turns wait
+    PauseInstance(InstanceId),
+    /// Let a paused instance go on
+    ResumeInstance(InstanceId),
+    /// End an instance's running turn; its process stays
+    InterruptInstance(InstanceId),
     /// Ask an instance and print the answer as it comes
     QueryInstance {
         #[command(flatten)]
@@ -180,6 +188,8 @@ pub(crate) enum Command {
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
+    /// End the server once its running turns have ended; new ones are refused at once
+    Drain(Drain),
     /// Print the version of this program
     Version,
 }

@@ -1,6 +1,8 @@
 //! Every call of the contract as a method of [`Client`]; those about modules are in `modules`, about tokens in `tokens`,
-//! what operators watch in `watching`. Streams of turns are made here and live in `turn_stream`.
+//! what operators watch in `watching`, what they do to running instances and to the server in `control`. Streams of turns
+//! are made here and live in `turn_stream`.
 
+mod control;
 mod modules;
 mod tokens;
 mod watching;

@@ -8,6 +8,7 @@ pub mod backend;
 pub mod config;
 mod conversation_watch;
 pub mod dispatcher;
+mod drain;
 pub mod grpc;
 mod health;
 pub mod hub;

@@ -167,6 +167,8 @@ pub struct LiveTurn {
     state: Mutex<State>,
     cancel: channel::Sender<Option<Failure<CancelReason>>>,
     ended: channel::Sender<bool>,
+    /// Whether nobody here can end it any more.
+    over: channel::Sender<bool>,
 }
 
 impl LiveTurn {
@@ -187,6 +189,7 @@ impl LiveTurn {
             }),
             cancel: channel::Sender::new(None),
             ended: channel::Sender::new(false),
+            over: channel::Sender::new(false),
         })
     }
 
@@ -264,6 +267,7 @@ impl LiveTurn {
         state.end = End::Ended(turn);
         wake(state);
         self.ended.send_replace(true);
+        self.over.send_replace(true);
     }
 
     /// Sends the watchers away; the turn itself stays as it is in the store.
@@ -274,6 +278,20 @@ impl LiveTurn {
         }
         wake(state);
         self.ended.send_replace(true);
+    }
+
+    /// Sends the watchers away for good: its task is done with it.
+    pub fn leave(&self, why: impl Into<String>) {
+        self.detach(why);
+        self.over.send_replace(true);
+    }
+
+    /// As [`Self::wait`], also for an end that comes after the watchers were sent away. Fails and is dropped as that.
+    pub async fn wait_until_over(&self) -> Result<Arc<Turn>, Detached> {
+        let mut over = self.over.subscribe();
+        // The sender lives as long as `self`.
+        let _ = over.wait_for(|over| *over).await;
+        self.wait().await
     }
 
     /// Waits for the terminal record.

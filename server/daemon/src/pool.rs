@@ -1,6 +1,8 @@
 //! The set of instances: who has a process, who is free, who must go. Pure bookkeeping, owned by the dispatcher's task;
 //! it must not know turns' contents, gRPC or the store.
 
+mod pause;
+
 use std::{
     collections::{HashMap, VecDeque},
     time::Instant,
@@ -11,6 +13,7 @@ use claude_comms_model::{
 };
 use claude_comms_supervisor::Vitals;
 
+pub(crate) use self::pause::{Pause, Settle};
 use crate::{backend::Running, health::Finding};
 
 /// How many stopped instances are remembered for `list-instances --all`.
@@ -37,9 +40,21 @@ pub(crate) struct Entry {
     pub stop_now: bool,
     /// Its process is being ended: the slot is free soon.
     pub ending: bool,
+    /// Where its pause stands.
+    pub pause: Pause,
 }
 
 impl Entry {
+    /// Whether the pool may end it to make room. One without a process was paused when it lost it.
+    fn may_go(&self) -> bool {
+        !self.record.pinned && matches!(self.state, InstanceState::Idle | InstanceState::Dormant)
+    }
+
+    /// Whether it takes no new turns because somebody paused it.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.pause.pending || self.state == InstanceState::Paused
+    }
+
     /// How its process was when it was last checked, if that is the one it has now.
     pub(crate) fn health(&self) -> Option<Finding> {
         self.checked.clone().filter(|finding| finding.process_id == self.process_id)
@@ -167,6 +182,7 @@ impl Pool {
             idle_since: Instant::now(),
             stop_now: false,
             ending: false,
+            pause: Pause::default(),
         };
         self.entries.insert(entry.record.id, entry);
     }
@@ -190,7 +206,7 @@ impl Pool {
                 if previous != state {
                     self.journal.push(Noted::State(id, state, Some(previous)));
                 }
-                if state == InstanceState::Idle {
+                if matches!(state, InstanceState::Idle | InstanceState::Dormant) {
                     entry.idle_since = Instant::now();
                 }
                 Some(state)
@@ -223,6 +239,7 @@ impl Pool {
                 }
                 InstanceState::Starting
                 | InstanceState::Busy
+                | InstanceState::Paused
                 | InstanceState::Stopping
                 | InstanceState::Stopped => Grant::Wait,
             };
@@ -243,7 +260,7 @@ impl Pool {
     pub(crate) fn longest_idle(&self) -> Option<InstanceId> {
         self.entries
             .values()
-            .filter(|entry| !entry.record.pinned && entry.state == InstanceState::Idle)
+            .filter(|entry| entry.may_go())
             .min_by_key(|entry| entry.idle_since)
             .map(|entry| entry.record.id)
     }
@@ -252,7 +269,7 @@ impl Pool {
     pub(crate) fn idle_since(&self, before: Instant) -> Vec<InstanceId> {
         self.entries
             .values()
-            .filter(|e| !e.record.pinned && e.state == InstanceState::Idle && e.idle_since <= before)
+            .filter(|entry| entry.may_go() && entry.idle_since <= before)
             .map(|entry| entry.record.id)
             .collect()
     }
@@ -319,3 +336,6 @@ impl Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use crate::{
     backend::Backend,
     config::{AuthMode, BackendKind, Config, Listen, Settings},
     dispatcher::Dispatcher,
+    drain::{self, DrainSwitch},
     grpc::Context,
     health::{self, Serving},
     hub::EventHub,
@@ -25,8 +26,6 @@ use crate::{
     telemetry::{Figures, Observed, endpoint},
 };
 
-/// What cancelled turns (10 s to heed the interrupt) and stopped processes (5 s to heed the end of their input) may take.
-const DRAIN_MARGIN: Duration = Duration::from_secs(20);
 /// How long open calls may take to end once nothing runs any more.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -199,6 +198,7 @@ impl Server {
             endpoints: Arc::clone(&endpoints),
             start_time: figures.start_time(),
             observed,
+            drain: DrainSwitch::new(),
         };
         let (auth, refusals) = (config.auth, Refusals::default());
         Ok(Self { bound, endpoints, warnings, context, auth, refusals, tracker, ending, watching })
@@ -219,7 +219,8 @@ impl Server {
         self.context.settings.clone()
     }
 
-    /// Serves until `shutdown`, then drains: no new turns, running ones may end, processes end, the store is closed.
+    /// Serves until `shutdown` or a Drain call, then drains: no new turns, running ones may end, processes end, the store
+    /// is closed.
     ///
     /// # Errors
     /// [`RunError`].
@@ -256,21 +257,35 @@ impl Server {
             endpoints.spawn(incoming.serve(router, closed));
         }
 
-        let failed = tokio::select! {
-            () = shutdown => None,
-            Some(ended) = endpoints.join_next() => Some(match ended {
-                Ok(Err(error)) => error.into(),
-                Ok(Ok(())) | Err(_) => RunError::Endpoint,
-            }),
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut signalled = false;
+        let (failed, until) = tokio::select! {
+            () = &mut shutdown => {
+                signalled = true;
+                (None, drain::after(self.context.drain_timeout()))
+            }
+            until = self.context.drain.asked(None) => (None, until),
+            Some(ended) = endpoints.join_next() => {
+                let error = match ended {
+                    Ok(Err(error)) => error.into(),
+                    Ok(Ok(())) | Err(_) => RunError::Endpoint,
+                };
+                (Some(error), drain::after(self.context.drain_timeout()))
+            }
         };
         let load = self.context.dispatcher.load().await.unwrap_or_default();
-        let drain_timeout = self.context.settings.now().pool.drain_timeout;
-        let longest_seconds = drain_timeout.as_secs();
+        let longest_seconds = drain::left(until).as_secs_f64().round();
         tracing::info!(running = load.running, queued = load.queued, longest_seconds, "draining");
         health.drain().await;
-        // Cancelled turns have a grace of their own, and so have processes; after that nothing may hold the end up.
-        let longest = drain_timeout + DRAIN_MARGIN;
-        if tokio::time::timeout(longest, self.context.dispatcher.drain(drain_timeout)).await.is_err() {
+        // A first signal after a Drain call is as one without it.
+        let signal = async {
+            if signalled {
+                std::future::pending::<()>().await;
+            }
+            shutdown.await;
+            self.context.drain_timeout()
+        };
+        if !drain::drained(&self.context.dispatcher, &self.context.drain, until, signal).await {
             tracing::error!(
                 "not everything ended in the time to drain; what still runs is ended with the server"
             );

@@ -14,6 +14,8 @@ pub enum InstanceState {
     Idle,
     /// Its process runs a turn.
     Busy,
+    /// Somebody paused it: its process, if it has one, is stopped with SIGSTOP and takes no turn.
+    Paused,
     /// It has no process; the next turn starts one that resumes the session.
     Dormant,
     /// It was asked to stop and its process is ending.
@@ -37,6 +39,12 @@ pub enum InstanceEvent {
     Return,
     /// Its process is gone.
     ProcessGone,
+    /// Somebody asked it to pause, and no turn runs.
+    Pause,
+    /// It goes on after a pause, with its process.
+    Resume,
+    /// It goes on after a pause, without a process.
+    ResumeDormant,
     /// Somebody asked for its end.
     Stop,
     /// Its end is complete: no process is left.
@@ -44,21 +52,26 @@ pub enum InstanceEvent {
 }
 
 impl InstanceState {
+    /// Every state there is.
+    pub const ALL: [Self; 7] =
+        [Self::Starting, Self::Idle, Self::Busy, Self::Paused, Self::Dormant, Self::Stopping, Self::Stopped];
+
     /// The name users see.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "STARTING",
             Self::Idle => "IDLE",
             Self::Busy => "BUSY",
+            Self::Paused => "PAUSED",
             Self::Dormant => "DORMANT",
             Self::Stopping => "STOPPING",
             Self::Stopped => "STOPPED",
         }
     }
 
-    /// Whether it has, or is getting, a process.
+    /// Whether it has, or is getting, a process. A paused one may have one.
     pub fn has_process(self) -> bool {
-        matches!(self, Self::Starting | Self::Idle | Self::Busy | Self::Stopping)
+        matches!(self, Self::Starting | Self::Idle | Self::Busy | Self::Paused | Self::Stopping)
     }
 
     /// The state after an event.
@@ -74,7 +87,14 @@ impl InstanceState {
             (Self::Idle, E::Lease) => Ok(Self::Busy),
             (Self::Busy, E::Return) => Ok(Self::Idle),
             (Self::Idle | Self::Busy, E::ProcessGone) => Ok(Self::Dormant),
-            (Self::Starting | Self::Idle | Self::Busy | Self::Dormant, E::Stop) => Ok(Self::Stopping),
+            (Self::Idle | Self::Dormant | Self::Paused, E::Pause) => Ok(Self::Paused),
+            // A pause outlives the process: it says that no turn shall run, not that a process is there.
+            (Self::Paused, E::ProcessGone) => Ok(Self::Paused),
+            (Self::Paused, E::Resume) => Ok(Self::Idle),
+            (Self::Paused, E::ResumeDormant) => Ok(Self::Dormant),
+            (Self::Starting | Self::Idle | Self::Busy | Self::Paused | Self::Dormant, E::Stop) => {
+                Ok(Self::Stopping)
+            }
             // While it stops, what its turn and its process still do is expected and changes nothing.
             (Self::Stopping, E::Return | E::ProcessGone | E::Ready | E::StartFailed | E::Stop) => {
                 Ok(Self::Stopping)
@@ -87,13 +107,16 @@ impl InstanceState {
 
 impl InstanceEvent {
     /// Every event there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Start,
         Self::Ready,
         Self::StartFailed,
         Self::Lease,
         Self::Return,
         Self::ProcessGone,
+        Self::Pause,
+        Self::Resume,
+        Self::ResumeDormant,
         Self::Stop,
         Self::StopDone,
     ];
@@ -107,6 +130,9 @@ impl InstanceEvent {
             Self::Lease => "lease",
             Self::Return => "return",
             Self::ProcessGone => "process gone",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::ResumeDormant => "resume without a process",
             Self::Stop => "stop",
             Self::StopDone => "stop done",
         }

@@ -74,6 +74,46 @@ proptest! {
     }
 }
 
+/// Every event in every state: what is not listed is refused.
+#[test]
+fn an_instance_goes_only_these_ways() {
+    use InstanceEvent as E;
+    use InstanceState as S;
+    let ways = [
+        (S::Dormant, E::Start, S::Starting),
+        (S::Dormant, E::Pause, S::Paused),
+        (S::Dormant, E::Stop, S::Stopping),
+        (S::Starting, E::Ready, S::Idle),
+        (S::Starting, E::StartFailed, S::Dormant),
+        (S::Starting, E::ProcessGone, S::Dormant),
+        (S::Starting, E::Stop, S::Stopping),
+        (S::Idle, E::Lease, S::Busy),
+        (S::Idle, E::ProcessGone, S::Dormant),
+        (S::Idle, E::Pause, S::Paused),
+        (S::Idle, E::Stop, S::Stopping),
+        (S::Busy, E::Return, S::Idle),
+        (S::Busy, E::ProcessGone, S::Dormant),
+        (S::Busy, E::Stop, S::Stopping),
+        (S::Paused, E::Pause, S::Paused),
+        (S::Paused, E::ProcessGone, S::Paused),
+        (S::Paused, E::Resume, S::Idle),
+        (S::Paused, E::ResumeDormant, S::Dormant),
+        (S::Paused, E::Stop, S::Stopping),
+        (S::Stopping, E::Ready, S::Stopping),
+        (S::Stopping, E::StartFailed, S::Stopping),
+        (S::Stopping, E::Return, S::Stopping),
+        (S::Stopping, E::ProcessGone, S::Stopping),
+        (S::Stopping, E::Stop, S::Stopping),
+        (S::Stopping, E::StopDone, S::Stopped),
+    ];
+    for state in S::ALL {
+        for event in E::ALL {
+            let listed = ways.iter().find(|(from, by, _)| (*from, *by) == (state, event));
+            assert_eq!(state.next(event).ok(), listed.map(|(.., to)| *to), "{state:?} {event:?}");
+        }
+    }
+}
+
 #[test]
 fn reasons_are_unique_and_upper_snake() {
     let mut all: Vec<&str> = FailureReason::ALL.iter().map(|r| r.as_str()).collect();

@@ -3,6 +3,7 @@
 mod by_hand;
 mod cancellation;
 mod confinement;
+mod control;
 mod conversations;
 mod health;
 mod instances;

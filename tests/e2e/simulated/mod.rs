@@ -6,6 +6,7 @@ mod bad_starts;
 mod claude_binary;
 mod command_line;
 mod completions;
+mod control;
 mod demo;
 mod faults;
 mod flat;

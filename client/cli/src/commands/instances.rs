@@ -1,4 +1,4 @@
-//! Instances: start, list, show, stop, query.
+//! Instances: start, list, show, stop, pause, resume, interrupt, query.
 
 use std::{pin::pin, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     context::Context,
     exit::{Exit, Failure},
     ids,
-    output::views,
+    output::{short_id, views},
     suggest::command,
 };
 
@@ -80,6 +80,32 @@ pub(super) async fn stop(context: &mut Context<'_>, text: &str, now: bool) -> Re
             call.await
         })
         .await?;
+    context.ui.resource(&instance)?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn pause(context: &mut Context<'_>, text: &str) -> Result<Exit, Failure> {
+    let id = ids::instance(context, text).await?;
+    let instance = context.patience.wait(context.client.pause_instance(id)).await?;
+    context.ui.resource(&instance)?;
+    if instance.pause_pending {
+        context.ui.note("it is paused once its turn has ended");
+    }
+    let resume = command(&format!("resume-instance --id {}", short_id(&instance.id)));
+    context.ui.note(&format!("let it go on with: {resume}"));
+    Ok(Exit::Done)
+}
+
+pub(super) async fn resume(context: &mut Context<'_>, text: &str) -> Result<Exit, Failure> {
+    let id = ids::instance(context, text).await?;
+    let instance = context.patience.wait(context.client.resume_instance(id)).await?;
+    context.ui.resource(&instance)?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn interrupt(context: &mut Context<'_>, text: &str) -> Result<Exit, Failure> {
+    let id = ids::instance(context, text).await?;
+    let instance = context.patience.wait(context.client.interrupt_instance(id)).await?;
     context.ui.resource(&instance)?;
     Ok(Exit::Done)
 }

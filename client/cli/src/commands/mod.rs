@@ -1,6 +1,7 @@
 //! What each command does. One file a resource; `stream` shows a turn as it comes.
 
 pub(crate) mod conversations;
+mod drain;
 mod input;
 mod instances;
 mod modules;
@@ -52,6 +53,9 @@ async fn dispatch(context: &mut Context<'_>, command: Command) -> Result<Exit, F
         Command::MonitorInstance(monitor) => monitor::follow(context, &monitor.target.id, monitor.from).await,
         Command::ShowInstance(target) => instances::show(context, &target.id).await,
         Command::StopInstance { target, now } => instances::stop(context, &target.id, now).await,
+        Command::PauseInstance(target) => instances::pause(context, &target.id).await,
+        Command::ResumeInstance(target) => instances::resume(context, &target.id).await,
+        Command::InterruptInstance(target) => instances::interrupt(context, &target.id).await,
         Command::QueryInstance { target, prompt } => instances::query(context, &target.id, prompt).await,
         Command::CreateConversation(create) => conversations::create(context, create).await,
         Command::ListConversations { module } => conversations::list(context, module).await,
@@ -75,6 +79,7 @@ async fn dispatch(context: &mut Context<'_>, command: Command) -> Result<Exit, F
         Command::Token(token) => tokens::run(context, token).await,
         Command::Status => server::status(context).await,
         Command::Statistics => server::statistics(context).await,
+        Command::Drain(how) => drain::run(context, &how).await,
         Command::Version => server::version(context.ui),
         Command::ValidateModule(_) => unreachable!("run answers what needs no server"),
         Command::Completions { .. } => unreachable!("main prints what needs no client"),

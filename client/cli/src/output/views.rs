@@ -23,6 +23,7 @@ impl View for v1::Instance {
             .fact("id", &self.id)
             .fact("name", &self.name)
             .state("state", state(self.state().as_str_name()))
+            .fact("pause", if self.pause_pending { "once its turn has ended" } else { "" })
             .fact("backend", &self.backend)
             .fact("model", &self.model)
             .fact("conversation", &self.conversation_id)
@@ -186,6 +187,7 @@ pub(crate) fn instance_counts(counts: &v1::PoolCounts) -> String {
     let counts = [
         (counts.starting, "starting"),
         (counts.busy, "busy"),
+        (counts.paused, "paused"),
         (counts.idle, "idle"),
         (counts.dormant, "dormant"),
         (counts.stopping, "stopping"),

@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Restore(Box<Instance>, oneshot::Sender<()>),
     StartInstance(Box<NewInstance>, Reply<InstanceView>),
     StopInstance(InstanceId, bool, Reply<InstanceView>),
+    PauseInstance(InstanceId, Reply<InstanceView>),
+    ResumeInstance(InstanceId, Reply<InstanceView>),
+    InterruptInstance(InstanceId, Reply<InstanceView>),
     FindInstance(String, Reply<InstanceView>),
     Instances(oneshot::Sender<Vec<InstanceView>>),
     Load(oneshot::Sender<Load>),
@@ -51,6 +54,8 @@ pub(crate) enum Command {
     InstanceFailed(InstanceId, Refused, Reply<InstanceView>),
     /// A process ended while nobody held it.
     ProcessGone(InstanceId, u32, InstanceExit),
+    /// The process of a paused instance was told to stop (`true`) or to go on.
+    ProcessTold(InstanceId, bool),
     /// An instance's last process is gone.
     Stopped(InstanceId, Option<InstanceExit>),
     /// A stopping instance's turn has had its grace.

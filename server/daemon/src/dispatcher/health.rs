@@ -1,22 +1,24 @@
 //! Which processes are to be checked, and what was found of them.
 
-use claude_comms_model::InstanceId;
+use claude_comms_model::{InstanceId, InstanceState};
 
 use super::task::DispatcherTask;
 use crate::health::{Condition, Finding, Watched};
 
 impl DispatcherTask {
     pub(super) fn watched(&self) -> Vec<Watched> {
-        let alive = self.pool.iter().filter(|entry| entry.process_id != 0);
+        // One that is paused stands still because somebody wants it to.
+        let alive =
+            self.pool.iter().filter(|entry| entry.process_id != 0 && entry.state != InstanceState::Paused);
         alive
             .filter_map(|entry| Some(Watched { instance: entry.record.id, vitals: entry.vitals.clone()? }))
             .collect()
     }
 
-    /// Keeps a finding, unless the process it is about was followed by another. Changes are logged.
+    /// Keeps a finding, unless the process it is about was followed by another or was paused meanwhile. Changes are logged.
     pub(super) fn checked(&mut self, id: InstanceId, finding: Finding) {
         let Some(entry) = self.pool.get_mut(id) else { return };
-        if entry.process_id != finding.process_id {
+        if entry.process_id != finding.process_id || entry.state == InstanceState::Paused {
             return;
         }
         let before = entry.health().map(|before| before.condition);

@@ -1,12 +1,10 @@
-//! Instances as the dispatcher's task handles them: start, ready, gone, stop.
+//! Instances as the dispatcher's task handles them: start, ready, gone. Their end is in `stop`.
 
-use claude_comms_model::{
-    CancelReason, Instance, InstanceExit, InstanceId, InstanceState, instance::InstanceEvent,
-};
-use claude_comms_supervisor::{ExitCause, ExitInfo, ProcessState, Stop};
+use claude_comms_model::{Instance, InstanceExit, InstanceId, InstanceState, instance::InstanceEvent};
+use claude_comms_supervisor::{ExitCause, ExitInfo, ProcessState};
 
 use super::{
-    Command, InstanceView, NewInstance, Refused, cancelled,
+    Command, InstanceView, NewInstance, Refused,
     command::Reply,
     task::{DispatcherTask, now},
 };
@@ -58,6 +56,9 @@ impl DispatcherTask {
             if pinned {
                 let conversation = new.conversation.id;
                 return starting.refuse(Refused::ConversationServed(conversation, served));
+            }
+            if let Some(id) = self.paused(new.conversation.id, None) {
+                return starting.refuse(Refused::InstancePaused(id));
             }
             self.begin_stop(served);
         } else if self.pool.all_pinned() {
@@ -142,7 +143,14 @@ impl DispatcherTask {
         if self.pool.apply(id, InstanceEvent::Ready) == Some(InstanceState::Stopping) {
             self.end_process(id);
         }
+        self.pause_if_pending(id);
         let _ = reply.send(self.view(id));
+    }
+
+    /// Carries out a pause that waited for the instance to be free.
+    fn pause_if_pending(&mut self, id: InstanceId) {
+        self.pool.pause_if_pending(id);
+        self.settle_pause(id);
     }
 
     pub(super) fn instance_failed(&mut self, id: InstanceId, refused: Refused, reply: Reply<InstanceView>) {
@@ -200,7 +208,7 @@ impl DispatcherTask {
         if entry.process_id == process_id {
             entry.process_id = 0;
             entry.record.exit = Some(exit.clone());
-            if entry.state == InstanceState::Idle {
+            if matches!(entry.state, InstanceState::Idle | InstanceState::Paused) {
                 self.take_back_dead(id, Some(exit));
             }
         }
@@ -217,6 +225,7 @@ impl DispatcherTask {
                 if self.pool.apply(id, InstanceEvent::Return) == Some(InstanceState::Stopping) {
                     self.end_process(id);
                 }
+                self.pause_if_pending(id);
             }
             None => self.take_back_dead(id, exit),
         }
@@ -230,7 +239,7 @@ impl DispatcherTask {
         if exit.is_some() {
             entry.record.exit = exit;
         }
-        let pinned = entry.record.pinned;
+        let stays = entry.record.pinned || entry.is_paused();
         let event = if entry.state == InstanceState::Starting {
             InstanceEvent::StartFailed
         } else {
@@ -239,113 +248,11 @@ impl DispatcherTask {
         match self.pool.apply(id, event) {
             Some(InstanceState::Stopping) => self.end_process(id),
             // What the pool made by itself goes with its process; the conversation gets another when it needs one.
-            Some(InstanceState::Dormant) if !pinned => {
+            Some(InstanceState::Dormant) if !stays => {
                 self.remove_dir(id);
                 self.pool.remove(id, None);
             }
-            _ => {}
-        }
-    }
-
-    pub(super) fn stop_instance(&mut self, id: InstanceId, now: bool, reply: Reply<InstanceView>) {
-        if self.pool.get(id).is_none() {
-            let known = self.pool.stopped().find(|record| record.id == id).cloned();
-            let _ = reply.send(known.map_or_else(
-                || Err(Refused::NoSuchInstance(id.to_string())),
-                |record| {
-                    Ok(InstanceView { record, state: InstanceState::Stopped, process_id: 0, health: None })
-                },
-            ));
-            return;
-        }
-        self.stopping.push((id, reply));
-        for slot in self.lines.slots.values().filter(|slot| slot.target == Some(id) && slot.grant.is_some()) {
-            slot.live.request_cancel(cancelled(CancelReason::InstanceStopped, "its instance was stopped"));
-        }
-        if now {
-            if let Some(entry) = self.pool.get_mut(id) {
-                entry.stop_now = true;
-            }
-            self.cancel_running(id);
-        }
-        self.begin_stop(id);
-        if !now {
-            self.later(self.options.stop_grace, Command::StopGraceOver(id));
-        }
-    }
-
-    /// Sets an instance on its way out. One that runs a turn or starts goes on until that is over.
-    pub(super) fn begin_stop(&mut self, id: InstanceId) {
-        let Some(before) = self.pool.get(id).map(|entry| entry.state) else { return };
-        if before == InstanceState::Stopping {
-            return;
-        }
-        self.pool.apply(id, InstanceEvent::Stop);
-        if matches!(before, InstanceState::Idle | InstanceState::Dormant) {
-            self.end_process(id);
-        }
-    }
-
-    /// Ends the process of a stopping instance that nobody holds.
-    fn end_process(&mut self, id: InstanceId) {
-        let Some(commands) = self.commands() else { return };
-        let (draining, asked) = (self.is_draining(), self.is_asked_to_stop(id));
-        let Some(entry) = self.pool.get_mut(id) else { return };
-        let how = if entry.stop_now { Stop::Now } else { Stop::Graceful };
-        let running = entry.idle.take();
-        entry.ending = true;
-        // A pinned instance's end is durable before anybody is told. With the server alone it does not end.
-        let record = (entry.record.pinned && (!draining || asked))
-            .then(|| Instance { stopped: true, ..entry.record.clone() });
-        let store = std::sync::Arc::clone(&self.store);
-        self.tracker.spawn(async move {
-            let exit = match running {
-                Some(running) => Some(exit_record(&running.process.stop(how).await)),
-                None => None,
-            };
-            if let Some(mut record) = record {
-                record.exit = exit.clone().or(record.exit);
-                write(store.as_ref(), record).await;
-            }
-            let _ = commands.send(Command::Stopped(id, exit)).await;
-        });
-    }
-
-    pub(super) fn stopped(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
-        self.tell_exited(id, None, exit.as_ref());
-        if self.is_draining()
-            && self.pool.get(id).is_some_and(|entry| entry.record.pinned && !self.is_asked_to_stop(id))
-        {
-            // A pinned instance outlives the server; only its process went.
-            self.pool.make_dormant(id, exit);
-            return;
-        }
-        self.pool.apply(id, InstanceEvent::StopDone);
-        self.remove_dir(id);
-        self.pool.remove(id, exit);
-        self.answer_stops(id);
-    }
-
-    fn is_asked_to_stop(&self, id: InstanceId) -> bool {
-        self.stopping.iter().any(|(stopping, _)| *stopping == id)
-    }
-
-    fn answer_stops(&mut self, id: InstanceId) {
-        for (stopping, reply) in std::mem::take(&mut self.stopping) {
-            if stopping == id {
-                let _ = reply.send(self.view(id));
-            } else {
-                self.stopping.push((stopping, reply));
-            }
-        }
-    }
-
-    /// Ends every process that nobody holds, for the drain.
-    pub(super) fn stop_processes(&mut self) {
-        let idle: Vec<InstanceId> =
-            self.pool.iter().filter(|e| e.state == InstanceState::Idle).map(|e| e.record.id).collect();
-        for id in idle {
-            self.begin_stop(id);
+            _ => self.pause_if_pending(id),
         }
     }
 
@@ -356,13 +263,13 @@ impl DispatcherTask {
     }
 
     /// Removes what an instance left on disk, beside the task: a tree may take a while.
-    fn remove_dir(&self, id: InstanceId) {
+    pub(super) fn remove_dir(&self, id: InstanceId) {
         let backend = self.backend.clone();
         self.tracker.spawn_blocking(move || backend.remove_instance_dir(id));
     }
 }
 
-async fn write(store: &dyn claude_comms_store::Store, record: Instance) {
+pub(super) async fn write(store: &dyn claude_comms_store::Store, record: Instance) {
     let id = record.id;
     if let Err(error) = store.put_instance(record).await {
         tracing::error!(error = chain(&error), instance.id = %id, "instance record could not be written");

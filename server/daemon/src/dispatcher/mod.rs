@@ -2,10 +2,13 @@
 //! running turn a conversation is kept by its map, not by a lock. The queue's truth is the store; this is a cache of it.
 
 mod command;
+mod control;
+mod drain;
 mod health;
 mod instances;
 mod lines;
 mod options;
+mod stop;
 mod task;
 mod telling;
 mod view;
@@ -105,6 +108,15 @@ pub enum Refused {
     /// The instance takes no turns any more.
     #[error("instance {0} is stopped; its conversation goes on: send to that instead")]
     InstanceStopped(InstanceId),
+    /// The instance is paused: turns wait, and no new ones are taken.
+    #[error("instance {0} is paused; resume it first")]
+    InstancePaused(InstanceId),
+    /// The instance runs no turn that could be interrupted.
+    #[error("instance {0} runs no turn")]
+    InstanceNotBusy(InstanceId),
+    /// The instance has ended, or is ending, and cannot be paused, resumed or interrupted.
+    #[error("instance {0} is stopped, for good")]
+    InstanceEnded(InstanceId),
     /// The conversation has an instance of its own.
     #[error("conversation {0} is served by instance {1}; stop that one first")]
     ConversationServed(ConversationId, InstanceId),
@@ -151,6 +163,8 @@ pub struct InstanceView {
     pub process_id: u32,
     /// How its process was when it was last checked.
     pub health: Option<Finding>,
+    /// Whether it pauses once its turn has ended.
+    pub pause_pending: bool,
 }
 
 /// What the dispatcher is doing.
@@ -242,6 +256,30 @@ impl Dispatcher {
         self.ask(|reply| Command::StopInstance(id, now, reply)).await?
     }
 
+    /// Pauses an instance. When this returns its process is stopped, or, where it runs a turn, will be after that.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchInstance`], [`Refused::InstanceEnded`], [`Refused::Draining`].
+    pub async fn pause_instance(&self, id: InstanceId) -> Result<InstanceView, Refused> {
+        self.ask(|reply| Command::PauseInstance(id, reply)).await?
+    }
+
+    /// Takes a pause back, also one that has not begun; what waited goes on.
+    ///
+    /// # Errors
+    /// As [`Self::pause_instance`].
+    pub async fn resume_instance(&self, id: InstanceId) -> Result<InstanceView, Refused> {
+        self.ask(|reply| Command::ResumeInstance(id, reply)).await?
+    }
+
+    /// Ends the turn that an instance runs; returns when that end is durable. The process stays.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchInstance`], [`Refused::InstanceNotBusy`], [`Refused::InstanceEnded`].
+    pub async fn interrupt_instance(&self, id: InstanceId) -> Result<InstanceView, Refused> {
+        self.ask(|reply| Command::InterruptInstance(id, reply)).await?
+    }
+
     /// All instances, the stopped ones included that are remembered, oldest first.
     ///
     /// # Errors
@@ -280,13 +318,15 @@ impl Dispatcher {
         let _ = self.commands.send(Command::Checked(id, Box::new(finding))).await;
     }
 
-    /// Takes no new turns, lets the running ones end until `deadline`, then cancels them; ends every process. Turns that
-    /// wait stay queued in the store. Returns when all is done.
+    /// Takes no new turns, lets the running ones end for as long as `grace`, then cancels them; ends every process. Turns
+    /// that wait stay queued in the store. What is returned resolves when all is done. Again: a shorter grace counts.
     ///
     /// # Errors
     /// [`Refused::Gone`].
-    pub async fn drain(&self, grace: Duration) -> Result<(), Refused> {
-        self.ask(|reply| Command::Drain(grace, reply)).await
+    pub(crate) async fn begin_drain(&self, grace: Duration) -> Result<oneshot::Receiver<()>, Refused> {
+        let (reply, done) = oneshot::channel();
+        self.commands.send(Command::Drain(grace, reply)).await.map_err(|_| Refused::Gone)?;
+        Ok(done)
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use claude_comms_model::{
-    CancelReason, ConversationId, Instance, InstanceId, InstanceState, Timestamp, Turn, TurnId,
+    CancelReason, ConversationId, Failure, Instance, InstanceId, InstanceState, Timestamp, Turn, TurnId,
 };
 use claude_comms_store::Store;
 use tokio::{
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::{
     Command, Lease, LeaseReport, Load, NewTurn, Refused, cancelled,
     command::Reply,
+    control::Waiting,
     instances::Starting,
     lines::{Lines, Slot},
     options::Options,
@@ -28,7 +29,7 @@ use crate::{
     config::{Config, Settings},
     hub::EventHub,
     live::{LiveEvent, LiveTurn},
-    pool::{Grant, Pool},
+    pool::{Entry, Grant, Pool},
     telemetry::Figures,
     turn::{self, Begin, TurnTask},
 };
@@ -47,7 +48,10 @@ pub(super) struct DispatcherTask {
     pub(super) starting: Vec<Starting>,
     /// Who waits for an instance's end.
     pub(super) stopping: Vec<(InstanceId, Reply<super::InstanceView>)>,
-    draining: Option<oneshot::Sender<()>>,
+    /// Who waits for what else was asked of instances.
+    pub(super) waiting: Waiting,
+    /// Who waits for the end of everything, once that has begun.
+    pub(super) draining: Option<Vec<oneshot::Sender<()>>>,
     /// Ends the starts of processes that nobody waits for any more.
     pub(super) launches: CancellationToken,
     /// Messages to itself that come later; gone with the task.
@@ -82,6 +86,7 @@ impl DispatcherTask {
             pool,
             starting: Vec::new(),
             stopping: Vec::new(),
+            waiting: Waiting::default(),
             draining: None,
             launches: CancellationToken::new(),
             timers: JoinSet::new(),
@@ -122,6 +127,9 @@ impl DispatcherTask {
             }
             Command::StartInstance(new, reply) => self.start_instance(*new, reply),
             Command::StopInstance(id, now, reply) => self.stop_instance(id, now, reply),
+            Command::PauseInstance(id, reply) => self.pause_instance(id, reply),
+            Command::ResumeInstance(id, reply) => self.resume_instance(id, reply),
+            Command::InterruptInstance(id, reply) => self.interrupt_instance(id, reply),
             Command::FindInstance(name, reply) => {
                 let _ = reply.send(self.find(&name));
             }
@@ -142,6 +150,7 @@ impl DispatcherTask {
             Command::InstanceReady(id, running, reply) => self.instance_ready(id, *running, reply),
             Command::InstanceFailed(id, refused, reply) => self.instance_failed(id, refused, reply),
             Command::ProcessGone(id, process_id, exit) => self.process_gone(id, process_id, exit),
+            Command::ProcessTold(id, froze) => self.process_told(id, froze),
             Command::Stopped(id, exit) => self.stopped(id, exit),
             Command::StopGraceOver(id) => self.cancel_running(id),
             Command::DrainGraceOver => self.cancel_all(),
@@ -151,10 +160,6 @@ impl DispatcherTask {
     /// A strong sender. `None` only while the last handle is being dropped, when nobody waits for an answer any more.
     pub(super) fn commands(&self) -> Option<mpsc::Sender<Command>> {
         self.commands.upgrade()
-    }
-
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.is_some()
     }
 
     /// Tells the task something after a while. The timer holds no strong sender, so that it keeps nothing alive.
@@ -176,6 +181,8 @@ impl DispatcherTask {
             || self.pool.of_conversation(conversation).and_then(|id| self.pool.get(id)).is_some();
         let refused = if self.draining.is_some() {
             Some(Refused::Draining)
+        } else if let Some(id) = self.paused(conversation, new.target) {
+            Some(Refused::InstancePaused(id))
         } else if queued >= self.options.max_queue && !self.is_free(conversation, new.target) {
             Some(Refused::QueueFull { queued, retry_after: Duration::from_secs(1) })
         } else if self.pool.all_pinned() && !served_by_pinned {
@@ -193,6 +200,16 @@ impl DispatcherTask {
         let live = LiveTurn::new(id, conversation);
         let begin = Begin::Accept { new: Box::new(new), reply };
         self.enqueue(id, live, begin);
+    }
+
+    /// The instance that would run a turn of the conversation, if it is paused or is about to be.
+    pub(super) fn paused(
+        &self,
+        conversation: ConversationId,
+        target: Option<InstanceId>,
+    ) -> Option<InstanceId> {
+        let id = target.or_else(|| self.pool.of_conversation(conversation))?;
+        self.pool.get(id).is_some_and(Entry::is_paused).then_some(id)
     }
 
     /// Whether a turn would run at once.
@@ -331,11 +348,17 @@ impl DispatcherTask {
             self.pool.count_turn(id, usage, cost_usd, now());
         }
         self.take_back(id, running, exit);
+        self.answer_interrupts(id);
     }
 
     pub(super) fn cancel_running(&mut self, id: InstanceId) {
+        self.cancel_turn_of(id, cancelled(CancelReason::InstanceStopped, "its instance was stopped"));
+    }
+
+    /// Asks for the end of the turn that an instance runs.
+    pub(super) fn cancel_turn_of(&self, id: InstanceId, why: Failure<CancelReason>) {
         for slot in self.lines.slots.values().filter(|slot| slot.instance == Some(id)) {
-            slot.live.request_cancel(cancelled(CancelReason::InstanceStopped, "its instance was stopped"));
+            slot.live.request_cancel(why.clone());
         }
     }
 
@@ -345,40 +368,6 @@ impl DispatcherTask {
             queued: self.lines.queued(),
             instances: self.pool.len(),
             draining: self.draining.is_some(),
-        }
-    }
-
-    fn drain(&mut self, grace: Duration, reply: oneshot::Sender<()>) {
-        self.later(grace, Command::DrainGraceOver);
-        self.draining = Some(reply);
-        for slot in self.lines.slots.values().filter(|slot| slot.grant.is_some()) {
-            slot.live.detach("the server is shutting down; the turn stays queued and runs after its restart");
-        }
-        for starting in std::mem::take(&mut self.starting) {
-            starting.refuse(Refused::Draining);
-        }
-    }
-
-    fn cancel_all(&mut self) {
-        self.launches.cancel();
-        for slot in self.lines.slots.values().filter(|slot| slot.grant.is_none()) {
-            slot.live.request_cancel(cancelled(CancelReason::ServerShutdown, "the server was shut down"));
-        }
-    }
-
-    /// Once nothing runs any more, ends the processes; once those are gone, says so.
-    fn finish_drain(&mut self) {
-        if self.draining.is_none() || self.lines.running() > 0 {
-            return;
-        }
-        self.stop_processes();
-        if self.pool.iter().all(|entry| !entry.state.has_process())
-            && let Some(reply) = self.draining.take()
-        {
-            // Waiting turns' tasks end with the task that holds their grants.
-            self.lines = Lines::default();
-            let _ = reply.send(());
-            self.draining = Some(oneshot::channel().0);
         }
     }
 }

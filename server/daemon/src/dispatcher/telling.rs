@@ -37,12 +37,7 @@ impl DispatcherTask {
         }
         for (id, changes) in changed {
             if let Some(entry) = self.pool.get(id) {
-                let view = InstanceView {
-                    record: entry.record.clone(),
-                    state: entry.state,
-                    process_id: entry.process_id,
-                    health: entry.health(),
-                };
+                let view = InstanceView::of(entry);
                 monitor.board().post(view, changes);
             }
         }

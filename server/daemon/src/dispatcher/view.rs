@@ -1,28 +1,36 @@
 //! What the outside may see of the dispatcher's state.
 
-use claude_comms_model::{InstanceId, InstanceState};
+use claude_comms_model::{Instance, InstanceId, InstanceState};
 
 use super::{InstanceView, Refused, task::DispatcherTask};
+use crate::pool::Entry;
+
+impl InstanceView {
+    /// One that has ended.
+    pub(super) fn stopped(record: Instance) -> Self {
+        Self { record, state: InstanceState::Stopped, process_id: 0, health: None, pause_pending: false }
+    }
+
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self {
+            record: entry.record.clone(),
+            state: entry.state,
+            process_id: entry.process_id,
+            health: entry.health(),
+            pause_pending: entry.pause.pending,
+        }
+    }
+}
 
 impl DispatcherTask {
     pub(super) fn view(&self, id: InstanceId) -> Result<InstanceView, Refused> {
         if let Some(entry) = self.pool.get(id) {
-            return Ok(InstanceView {
-                record: entry.record.clone(),
-                state: entry.state,
-                process_id: entry.process_id,
-                health: entry.health(),
-            });
+            return Ok(InstanceView::of(entry));
         }
         self.pool
             .stopped()
             .find(|record| record.id == id)
-            .map(|record| InstanceView {
-                record: record.clone(),
-                state: InstanceState::Stopped,
-                process_id: 0,
-                health: None,
-            })
+            .map(|record| InstanceView::stopped(record.clone()))
             .ok_or_else(|| Refused::NoSuchInstance(id.to_string()))
     }
 
@@ -43,18 +51,8 @@ impl DispatcherTask {
         let mut views: Vec<InstanceView> = self
             .pool
             .iter()
-            .map(|e| InstanceView {
-                record: e.record.clone(),
-                state: e.state,
-                process_id: e.process_id,
-                health: e.health(),
-            })
-            .chain(self.pool.stopped().map(|record| InstanceView {
-                record: record.clone(),
-                state: InstanceState::Stopped,
-                process_id: 0,
-                health: None,
-            }))
+            .map(InstanceView::of)
+            .chain(self.pool.stopped().cloned().map(InstanceView::stopped))
             .collect();
         views.sort_by_key(|view| view.record.id);
         views

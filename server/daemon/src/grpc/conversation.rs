@@ -15,12 +15,13 @@ use super::{
     convert::{self, Shown},
     events::TurnEvents,
     status::ApiError,
-    submission::Prompt,
+    submission::{NOT_IN_HANDS, Prompt},
     validate::{Check, SYSTEM_PROMPT_BYTES},
 };
 use crate::{
     conversation_watch::{ConversationWatch, Past},
     dispatcher::Submitted,
+    live::Detached,
     query::Query,
 };
 
@@ -261,13 +262,18 @@ impl ConversationService for ConversationHandlers {
         let turn = match self.0.hub.get(id) {
             Some(live) => {
                 live.request_cancel(Failure::new(CancelReason::CancelRequested, "its end was asked for"));
-                live.wait().await.map_err(ApiError::Detached)?.as_ref().clone()
+                live.wait_until_over().await.map_err(ApiError::Detached)?.as_ref().clone()
             }
             None => self.0.turn(id).await?,
         };
         match turn.state.kind() {
             TurnStateKind::Cancelled => Ok(Response::new(convert::turn(&turn, Shown::Alone))),
-            other => Err(ApiError::TurnEnded(id, other.as_str()).into()),
+            TurnStateKind::Queued | TurnStateKind::Running => {
+                Err(ApiError::Detached(Detached(NOT_IN_HANDS.to_owned())).into())
+            }
+            other @ (TurnStateKind::Completed | TurnStateKind::Failed) => {
+                Err(ApiError::TurnEnded(id, other.as_str()).into())
+            }
         }
     }
 

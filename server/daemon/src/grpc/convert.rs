@@ -254,6 +254,7 @@ pub(super) fn instance_state(state: InstanceState) -> v1::InstanceState {
         InstanceState::Starting => v1::InstanceState::Starting,
         InstanceState::Idle => v1::InstanceState::Idle,
         InstanceState::Busy => v1::InstanceState::Busy,
+        InstanceState::Paused => v1::InstanceState::Paused,
         InstanceState::Dormant => v1::InstanceState::Dormant,
         InstanceState::Stopping => v1::InstanceState::Stopping,
         InstanceState::Stopped => v1::InstanceState::Stopped,
@@ -290,5 +291,6 @@ pub(super) fn instance(view: &InstanceView, shown: Shown) -> v1::Instance {
         exit: record.exit.as_ref().map(|exit| instance_exit(exit, shown)),
         pinned: record.pinned,
         server_id: record.server_id.to_string(),
+        pause_pending: view.pause_pending,
     }
 }

@@ -1,5 +1,7 @@
 //! `DiagnosticsService`.
 
+use std::time::Duration;
+
 use claude_comms_proto::v1::{self, diagnostics_service_server::DiagnosticsService};
 use tonic::{Request, Response, Status};
 
@@ -21,19 +23,16 @@ fn broken_file(file: &crate::modules::BrokenFile) -> v1::BrokenFile {
 #[derive(Debug, Clone)]
 pub(crate) struct DiagnosticsHandlers(pub Context);
 
-#[tonic::async_trait]
-impl DiagnosticsService for DiagnosticsHandlers {
-    async fn get_server_info(
-        &self,
-        _request: Request<v1::GetServerInfoRequest>,
-    ) -> Result<Response<v1::ServerInfo>, Status> {
-        let context = &self.0;
+impl Context {
+    /// What the server is and is doing.
+    async fn server_info(&self) -> Result<v1::ServerInfo, ApiError> {
+        let context = self;
         let load = context.dispatcher.load().await.map_err(ApiError::Refused)?;
         let counts = context.store.counts().await.map_err(ApiError::Store)?;
         let identity = context.store.server();
         let pool = context.settings.now().pool.clone();
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Ok(Response::new(v1::ServerInfo {
+        Ok(v1::ServerInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             server_id: identity.id.to_string(),
             incarnation: identity.incarnation,
@@ -56,7 +55,30 @@ impl DiagnosticsService for DiagnosticsHandlers {
             turns: counts.turns,
             modules: small(context.modules.registry().len()),
             broken_files: context.modules.broken().iter().take(BROKEN_FILES).map(broken_file).collect(),
-        }))
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl DiagnosticsService for DiagnosticsHandlers {
+    async fn get_server_info(
+        &self,
+        _request: Request<v1::GetServerInfoRequest>,
+    ) -> Result<Response<v1::ServerInfo>, Status> {
+        Ok(Response::new(self.0.server_info().await?))
+    }
+
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::ServerInfo>, Status> {
+        let grace = match request.get_ref().timeout.map(Duration::try_from) {
+            None => self.0.drain_timeout(),
+            Some(Ok(grace)) => grace,
+            Some(Err(_)) => {
+                let field = ("timeout".to_owned(), "must not be negative".to_owned());
+                return Err(ApiError::BadFields(vec![field]).into());
+            }
+        };
+        self.0.drain.ask(grace).await;
+        Ok(Response::new(self.0.server_info().await?))
     }
 
     async fn get_statistics(

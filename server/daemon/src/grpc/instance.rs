@@ -31,6 +31,14 @@ impl Context {
         Ok(self.dispatcher.find_instance(text).await?)
     }
 
+    /// The id of the instance that a request names with nothing else to check.
+    pub(super) async fn instance_id(&self, text: &str) -> Result<InstanceId, ApiError> {
+        let mut check = Check::default();
+        Self::check_instance(&mut check, "id", text);
+        check.done()?;
+        Ok(self.find_instance(text).await?.record.id)
+    }
+
     pub(super) fn check_instance(check: &mut Check, field: &str, text: &str) {
         if text.is_empty() {
             check.bad(field, "is required; give the ID or the name of an instance");
@@ -131,6 +139,33 @@ impl InstanceService for InstanceHandlers {
             v1::StopMode::Now => true,
         };
         let view = self.0.dispatcher.stop_instance(id, now).await.map_err(ApiError::Refused)?;
+        Ok(Response::new(convert::instance(&view, Shown::Alone)))
+    }
+
+    async fn pause_instance(
+        &self,
+        request: Request<v1::PauseInstanceRequest>,
+    ) -> Result<Response<v1::Instance>, Status> {
+        let id = self.0.instance_id(&request.get_ref().id).await?;
+        let view = self.0.dispatcher.pause_instance(id).await.map_err(ApiError::Refused)?;
+        Ok(Response::new(convert::instance(&view, Shown::Alone)))
+    }
+
+    async fn resume_instance(
+        &self,
+        request: Request<v1::ResumeInstanceRequest>,
+    ) -> Result<Response<v1::Instance>, Status> {
+        let id = self.0.instance_id(&request.get_ref().id).await?;
+        let view = self.0.dispatcher.resume_instance(id).await.map_err(ApiError::Refused)?;
+        Ok(Response::new(convert::instance(&view, Shown::Alone)))
+    }
+
+    async fn interrupt_instance(
+        &self,
+        request: Request<v1::InterruptInstanceRequest>,
+    ) -> Result<Response<v1::Instance>, Status> {
+        let id = self.0.instance_id(&request.get_ref().id).await?;
+        let view = self.0.dispatcher.interrupt_instance(id).await.map_err(ApiError::Refused)?;
         Ok(Response::new(convert::instance(&view, Shown::Alone)))
     }
 

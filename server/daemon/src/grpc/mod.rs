@@ -27,8 +27,8 @@ use claude_comms_store::Store;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    auth::Tokens, backend::Backend, config::Settings, dispatcher::Dispatcher, hub::EventHub,
-    modules::Modules, telemetry::Observed,
+    auth::Tokens, backend::Backend, config::Settings, dispatcher::Dispatcher, drain::DrainSwitch,
+    hub::EventHub, modules::Modules, telemetry::Observed,
 };
 
 pub(crate) use self::{
@@ -51,11 +51,17 @@ pub(crate) struct Context {
     pub endpoints: Arc<Vec<String>>,
     pub start_time: SystemTime,
     pub observed: Observed,
+    pub drain: DrainSwitch,
 }
 
 impl Context {
     /// Longest time of a turn.
     fn turn_timeout(&self) -> Duration {
         self.settings.now().pool.turn_timeout
+    }
+
+    /// How long running turns may go on once the server drains.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.settings.now().pool.drain_timeout
     }
 }

@@ -108,6 +108,7 @@ fn counts(counts: Counts) -> v1::PoolCounts {
         starting: small(counts.starting),
         idle: small(counts.idle),
         busy: small(counts.busy),
+        paused: small(counts.paused),
         dormant: small(counts.dormant),
         stopping: small(counts.stopping),
         slots: small(counts.slots),

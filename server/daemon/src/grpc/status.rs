@@ -253,6 +253,15 @@ fn of_refused(refused: Refused) -> Status {
         Refused::InstanceStopped(id) => {
             status(Code::FailedPrecondition, "INSTANCE_STOPPED", text, &[("instance_id", id.to_string())])
         }
+        Refused::InstancePaused(id) => {
+            status(Code::FailedPrecondition, "INSTANCE_PAUSED", text, &[("instance_id", id.to_string())])
+        }
+        Refused::InstanceNotBusy(id) => {
+            status(Code::FailedPrecondition, "INSTANCE_NOT_BUSY", text, &[("instance_id", id.to_string())])
+        }
+        Refused::InstanceEnded(id) => {
+            status(Code::FailedPrecondition, "INSTANCE_STOPPED", text, &[("instance_id", id.to_string())])
+        }
         Refused::ConversationServed(conversation, instance) => status(
             Code::FailedPrecondition,
             "CONVERSATION_HAS_INSTANCE",

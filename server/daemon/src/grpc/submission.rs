@@ -17,6 +17,9 @@ use crate::{
     turn::has_ended,
 };
 
+/// Of a turn that has not ended and that this server lets go of.
+pub(super) const NOT_IN_HANDS: &str = "the turn is not in this server's hands at the moment";
+
 /// A prompt as every RPC that takes one has it.
 pub(super) struct Prompt<'a> {
     pub text: &'a str,
@@ -114,7 +117,7 @@ impl Context {
         let ended = has_ended(&turn);
         let live = LiveTurn::from_record(turn, events);
         if !ended {
-            live.detach("the turn is not in this server's hands at the moment");
+            live.detach(NOT_IN_HANDS);
         }
         Ok(live)
     }

@@ -76,6 +76,7 @@ pub(crate) struct Counts {
     pub starting: usize,
     pub idle: usize,
     pub busy: usize,
+    pub paused: usize,
     pub dormant: usize,
     pub stopping: usize,
     pub slots: usize,
@@ -195,6 +196,7 @@ impl Board {
                 InstanceState::Starting => counts.starting += 1,
                 InstanceState::Idle => counts.idle += 1,
                 InstanceState::Busy => counts.busy += 1,
+                InstanceState::Paused => counts.paused += 1,
                 InstanceState::Dormant => counts.dormant += 1,
                 InstanceState::Stopping => counts.stopping += 1,
                 InstanceState::Stopped => {}

@@ -116,7 +116,7 @@ async fn run(mut task: TurnTask, begin: Begin) {
 
 /// Who does not find the turn in the hub any more finds its record in the store.
 fn leave(hub: &EventHub, live: &LiveTurn, id: TurnId) {
-    live.detach("the turn is in other hands");
+    live.leave("the turn is in other hands");
     hub.remove(id);
 }
 
