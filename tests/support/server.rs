@@ -58,6 +58,13 @@ impl Builder {
         self
     }
 
+    /// Takes a variable back that the backend brought.
+    #[must_use]
+    pub fn without_environment(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
     /// The configuration file, as YAML.
     #[must_use]
     pub fn configuration(mut self, yaml: impl Into<String>) -> Self {

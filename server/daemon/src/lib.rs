@@ -14,6 +14,7 @@ mod health;
 pub mod hub;
 pub mod listen;
 pub mod live;
+pub mod login;
 pub mod modules;
 pub mod monitor;
 mod pool;

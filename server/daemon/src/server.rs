@@ -13,13 +13,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     auth::{self, AuthLayer, Refusals, Rule, Tokens},
     backend::Backend,
-    config::{AuthMode, BackendKind, Config, Listen, Settings},
+    config::{AuthMode, Config, Listen, Settings},
     dispatcher::Dispatcher,
     drain::{self, DrainSwitch},
     grpc::Context,
     health::{self, Serving},
     hub::EventHub,
     listen::{self, Bound, ListenError},
+    login,
     modules::Modules,
     monitor, recovery,
     serving::{self, Incoming},
@@ -50,6 +51,9 @@ pub enum StartError {
     /// The other tokens.
     #[error("the tokens could not be read")]
     Tokens(#[source] StoreError),
+    /// The operator's configuration directory.
+    #[error("claude.config_dir is not a directory that can be used")]
+    ConfigDir(#[source] std::io::Error),
     /// A scenario of the simulated backend that is not there.
     #[error("simulated.scenario {path} cannot be read")]
     Scenario {
@@ -98,6 +102,7 @@ impl Server {
             std::fs::File::open(path)
                 .map_err(|source| StartError::Scenario { path: path.clone(), source })?;
         }
+        let config_dir = login::config_dir(&config).map_err(StartError::ConfigDir)?;
         let tracker = TaskTracker::new();
         let data_dir = config.data_dir.clone();
         let figures = Figures::new(config.pool.max_queue, config.pool.max_instances);
@@ -133,6 +138,7 @@ impl Server {
         let mut options =
             claude_comms_supervisor::Options::new(store.server().id.to_string(), &instances_dir);
         options.reaper.clone_from(&config.own_binary);
+        options.config_dir = config_dir;
         let supervisor = Supervisor::new(options, tracker.clone());
         let waiting = recovery::settle(&store, &supervisor, &instances_dir, &figures)
             .await
@@ -149,12 +155,7 @@ impl Server {
         if let Err(not_ready) = backend.ready().await {
             warnings.push(format!("{not_ready}; turns are refused until then"));
         }
-        if config.backend == BackendKind::Claude && !has_credentials(&config) {
-            warnings.push(
-                "neither ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN nor CLAUDE_CODE_OAUTH_TOKEN is set: turns will fail with NOT_LOGGED_IN"
-                    .to_owned(),
-            );
-        }
+        warnings.extend(login::warnings(&config));
         let modules = Modules::load(settings.clone(), Arc::clone(&store), tracker.clone())
             .await
             .map_err(StartError::Modules)?;
@@ -328,10 +329,4 @@ fn token_of(
             Ok(None)
         }
     }
-}
-
-fn has_credentials(config: &Config) -> bool {
-    ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"]
-        .iter()
-        .any(|name| config.instance_environment.0.get(*name).is_some_and(|value| !value.is_empty()))
 }

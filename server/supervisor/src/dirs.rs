@@ -16,23 +16,25 @@ const PROJECT_NAME_LIMIT: usize = 200;
 #[derive(Debug, Clone)]
 pub(crate) struct InstanceDirs {
     root: PathBuf,
+    /// An operator's own configuration directory: used, never made, made private or removed.
+    shared: Option<PathBuf>,
 }
 
 impl InstanceDirs {
     /// # Errors
     /// `InvalidInput` if `instance` is not one plain file name.
-    pub(crate) fn below(instances_dir: &Path, instance: &str) -> io::Result<Self> {
+    pub(crate) fn below(instances_dir: &Path, instance: &str, shared: Option<&Path>) -> io::Result<Self> {
         if instance.is_empty() || instance.starts_with('.') || instance.contains(['/', '\0']) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain directory name"));
         }
-        Ok(Self { root: instances_dir.join(instance) })
+        Ok(Self { root: instances_dir.join(instance), shared: shared.map(Path::to_owned) })
     }
 
     pub(crate) fn home(&self) -> PathBuf {
         self.root.join("home")
     }
     pub(crate) fn config(&self) -> PathBuf {
-        self.root.join("config")
+        self.shared.clone().unwrap_or_else(|| self.root.join("config"))
     }
     pub(crate) fn run(&self) -> PathBuf {
         self.root.join("run")
@@ -51,8 +53,11 @@ impl InstanceDirs {
             remove_dir_all(&stale)?;
         }
         create_private(&self.root)?;
-        for dir in [self.home(), self.config(), self.run(), self.tmp(), self.cwd()] {
+        for dir in [self.home(), self.run(), self.tmp(), self.cwd()] {
             create_private(&dir)?;
+        }
+        if self.shared.is_none() {
+            create_private(&self.config())?;
         }
         Ok(())
     }
@@ -94,7 +99,11 @@ impl InstanceDirs {
             return Ok(());
         }
         let folder = place.parent().expect("the place is below a project folder");
-        create_private(folder.parent().expect("a project folder is below projects"))?;
+        let projects = folder.parent().expect("a project folder is below projects");
+        // An operator's own stays as it is.
+        if self.shared.is_none() || !projects.exists() {
+            create_private(projects)?;
+        }
         create_private(folder)?;
         // Beside the place first: a half-made copy must never be found under the session's name.
         let fresh = place.with_extension("lent");
@@ -151,15 +160,15 @@ mod tests {
     #[test]
     fn an_instance_cannot_leave_the_instances_directory() {
         for name in ["", ".", "..", "../x", "a/b", "/etc", "a\0b"] {
-            assert!(InstanceDirs::below("/i".as_ref(), name).is_err(), "{name:?}");
+            assert!(InstanceDirs::below("/i".as_ref(), name, None).is_err(), "{name:?}");
         }
-        InstanceDirs::below("/i".as_ref(), "0197-inst_a").unwrap();
+        InstanceDirs::below("/i".as_ref(), "0197-inst_a", None).unwrap();
     }
 
     #[test]
     fn directories_are_private_and_leftovers_of_a_killed_process_go() {
         let temp = tempfile::tempdir().unwrap();
-        let dirs = InstanceDirs::below(temp.path(), "a").unwrap();
+        let dirs = InstanceDirs::below(temp.path(), "a", None).unwrap();
         fs::create_dir_all(dirs.run()).unwrap();
         fs::set_permissions(&dirs.root, fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(dirs.run().join("peer.sock"), "").unwrap();
@@ -176,7 +185,7 @@ mod tests {
     #[test]
     fn a_lent_transcript_is_found_by_session_and_sees_what_the_cli_appends() {
         let temp = tempfile::tempdir().unwrap();
-        let dirs = InstanceDirs::below(temp.path(), "a").unwrap();
+        let dirs = InstanceDirs::below(temp.path(), "a", None).unwrap();
         dirs.create().unwrap();
         let kept = temp.path().join("kept");
         fs::write(&kept, "one\n").unwrap();
@@ -199,11 +208,32 @@ mod tests {
     #[test]
     fn a_session_kept_under_another_folder_is_found_by_its_id() {
         let temp = tempfile::tempdir().unwrap();
-        let dirs = InstanceDirs::below(temp.path(), "a").unwrap();
+        let dirs = InstanceDirs::below(temp.path(), "a", None).unwrap();
         let session = Uuid::new_v4();
         let elsewhere = dirs.config().join("projects/elsewhere").join(format!("{session}.jsonl"));
         fs::create_dir_all(elsewhere.parent().unwrap()).unwrap();
         fs::write(&elsewhere, "").unwrap();
         assert_eq!(dirs.session_file(session), elsewhere);
+    }
+
+    #[test]
+    fn an_operators_directory_is_used_and_left_as_it_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let own = temp.path().join("login");
+        fs::create_dir_all(own.join("projects")).unwrap();
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o750)).unwrap();
+        fs::set_permissions(own.join("projects"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(own.join(".credentials.json"), "{}").unwrap();
+        let dirs = InstanceDirs::below(&temp.path().join("instances"), "a", Some(&own)).unwrap();
+        dirs.create().unwrap();
+        let (kept, session) = (temp.path().join("kept"), Uuid::new_v4());
+        fs::write(&kept, "one\n").unwrap();
+        dirs.lend(&kept, session).unwrap();
+        assert!(dirs.session_file(session).starts_with(own.join("projects")));
+        dirs.remove().unwrap();
+        assert!(!dirs.root.exists() && own.join(".credentials.json").exists());
+        assert_eq!(fs::read_to_string(dirs.session_file(session)).unwrap(), "one\n");
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(&own), mode(&own.join("projects"))), (0o750, 0o755));
     }
 }

@@ -1,7 +1,7 @@
 //! What a process sees of the environment: an allow-list of the server's, and the switches that keep
 //! the CLI quiet. It must not read the server's environment itself.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use crate::dirs::InstanceDirs;
 
@@ -36,9 +36,14 @@ const SWITCHES: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
     ("CLAUDE_CODE_MAX_RETRIES", "3"),
 ];
-/// Where `--bare` cannot be used, the `@path` reads and attachments it stops must be stopped singly.
-const NOT_BARE_SWITCHES: &[(&str, &str)] =
-    &[("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"), ("CLAUDE_CODE_DISABLE_ATTACHMENTS", "1")];
+/// Where `--bare` cannot be used, the `@path` reads, attachments, CLAUDE.md files and memories it stops must be stopped
+/// singly. Settings, hooks, servers and commands are stopped by the flags of every launch.
+const NOT_BARE_SWITCHES: &[(&str, &str)] = &[
+    ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
+    ("CLAUDE_CODE_DISABLE_ATTACHMENTS", "1"),
+    ("CLAUDE_CODE_DISABLE_CLAUDE_MDS", "1"),
+    ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
+];
 
 /// Set by a CLI for its children: ours must not think it is nested in another.
 const NEVER: &[&str] = &["CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT"];
@@ -53,23 +58,52 @@ pub fn allowed_environment(all: impl Iterator<Item = (String, String)>) -> BTree
     .collect()
 }
 
-/// How a process proves to the API who pays.
+/// How processes prove to the API who pays: what the CLI takes first, of what it is given (2.1.330).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Credential {
-    /// `ANTHROPIC_API_KEY` or `ANTHROPIC_AUTH_TOKEN`, or none: `--bare` works.
-    Key,
-    /// Only `CLAUDE_CODE_OAUTH_TOKEN`: under `--bare` CLI 2.1.330 answers `Not logged in`.
+pub enum Login {
+    /// `ANTHROPIC_API_KEY`.
+    ApiKey,
+    /// `ANTHROPIC_AUTH_TOKEN`.
+    AuthToken,
+    /// `CLAUDE_CODE_OAUTH_TOKEN`, from `claude setup-token`.
     OauthToken,
+    /// What is in an operator's own configuration directory.
+    ConfigDir,
+    /// None: turns fail.
+    None,
 }
 
-impl Credential {
-    pub(crate) fn of(environment: &BTreeMap<String, String>) -> Self {
+impl Login {
+    /// The login of processes with this environment, and with an operator's directory if there is one.
+    pub fn of(environment: &BTreeMap<String, String>, config_dir: Option<&Path>) -> Self {
         let has = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
-        if has("CLAUDE_CODE_OAUTH_TOKEN") && !has("ANTHROPIC_API_KEY") && !has("ANTHROPIC_AUTH_TOKEN") {
+        if has("ANTHROPIC_API_KEY") {
+            Self::ApiKey
+        } else if has("ANTHROPIC_AUTH_TOKEN") {
+            Self::AuthToken
+        } else if has("CLAUDE_CODE_OAUTH_TOKEN") {
             Self::OauthToken
+        } else if config_dir.is_some() {
+            Self::ConfigDir
         } else {
-            Self::Key
+            Self::None
         }
+    }
+}
+
+/// How the CLI is kept from what is not the server's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// By `--bare`.
+    Bare,
+    /// By each switch of its own: under `--bare` CLI 2.1.330 uses no OAuth login, it answers `Not logged in`.
+    Singly,
+}
+
+impl Lock {
+    pub(crate) fn of(environment: &BTreeMap<String, String>, config_dir: Option<&Path>) -> Self {
+        let oauth = Login::of(environment, config_dir) == Login::OauthToken;
+        if oauth || config_dir.is_some() { Self::Singly } else { Self::Bare }
     }
 }
 
@@ -79,12 +113,13 @@ pub(crate) fn complete(
     given: &BTreeMap<String, String>,
     owner: &str,
     dirs: &InstanceDirs,
+    lock: Lock,
 ) -> BTreeMap<OsString, OsString> {
     let mut all: BTreeMap<OsString, OsString> =
         given.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    let extra: &[_] = match Credential::of(given) {
-        Credential::Key => &[],
-        Credential::OauthToken => NOT_BARE_SWITCHES,
+    let extra: &[_] = match lock {
+        Lock::Bare => &[],
+        Lock::Singly => NOT_BARE_SWITCHES,
     };
     for (name, value) in SWITCHES.iter().chain(extra).chain([&("PATH", DEFAULT_PATH)]) {
         all.entry(name.into()).or_insert_with(|| value.into());
@@ -130,14 +165,14 @@ mod tests {
 
     #[test]
     fn a_given_switch_wins_and_the_instance_s_identity_cannot_be_given() {
-        let dirs = InstanceDirs::below("/i".as_ref(), "a").unwrap();
+        let dirs = InstanceDirs::below("/i".as_ref(), "a", None).unwrap();
         let given = map(&[
             ("CLAUDE_CODE_MAX_RETRIES", "7"),
             ("HOME", "/elsewhere"),
             ("INSTANCE_OWNER", "them"),
             ("CLAUDECODE", "1"),
         ]);
-        let all = complete(&given, "us", &dirs);
+        let all = complete(&given, "us", &dirs, Lock::of(&given, None));
         let get = |name: &str| all.get(std::ffi::OsStr::new(name)).and_then(|value| value.to_str());
         assert_eq!(get("CLAUDE_CODE_MAX_RETRIES"), Some("7"));
         assert_eq!(get("DISABLE_TELEMETRY"), Some("1"));
@@ -149,13 +184,31 @@ mod tests {
 
     #[test]
     fn an_oauth_token_alone_needs_the_switches_that_bare_would_give() {
-        let dirs = InstanceDirs::below("/i".as_ref(), "a").unwrap();
+        let dirs = InstanceDirs::below("/i".as_ref(), "a", None).unwrap();
         let token = map(&[("CLAUDE_CODE_OAUTH_TOKEN", "t")]);
         let name = std::ffi::OsStr::new("CLAUDE_CODE_DISABLE_FILE_MENTIONS");
-        assert_eq!(Credential::of(&token), Credential::OauthToken);
-        assert!(complete(&token, "us", &dirs).contains_key(name));
+        let complete = |given: &_| complete(given, "us", &dirs, Lock::of(given, None));
+        assert!(complete(&token).contains_key(name));
         let both = map(&[("CLAUDE_CODE_OAUTH_TOKEN", "t"), ("ANTHROPIC_AUTH_TOKEN", "k")]);
-        assert_eq!(Credential::of(&both), Credential::Key);
-        assert!(!complete(&both, "us", &dirs).contains_key(name));
+        assert!(!complete(&both).contains_key(name));
+    }
+
+    #[test]
+    fn the_login_is_what_the_cli_takes_first() {
+        let own = Some(Path::new("/login"));
+        let all = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
+        let logins = [Login::ApiKey, Login::AuthToken, Login::OauthToken];
+        let locks = [Lock::Bare, Lock::Bare, Lock::Singly];
+        for (at, (login, lock)) in logins.into_iter().zip(locks).enumerate() {
+            let given = map(&all[at..].iter().map(|name| (*name, "secret")).collect::<Vec<_>>());
+            assert_eq!((Login::of(&given, own), Lock::of(&given, None)), (login, lock));
+            assert_eq!(
+                Lock::of(&given, own),
+                Lock::Singly,
+                "an operator's directory is not read under --bare"
+            );
+        }
+        let empty = map(&[("ANTHROPIC_API_KEY", "")]);
+        assert_eq!((Login::of(&empty, None), Login::of(&empty, own)), (Login::None, Login::ConfigDir));
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 use uuid::Uuid;
 
-use crate::environment::Credential;
+use crate::environment::Lock;
 
 /// The program behind an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Launch {
         }
     }
 
-    pub(crate) fn arguments(&self) -> Vec<OsString> {
+    pub(crate) fn arguments(&self, lock: Lock) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = Vec::new();
         if let Program::Simulated { scenario } = &self.program {
             arguments.push("__simulate".into());
@@ -120,10 +120,10 @@ impl Launch {
             }
         }
         arguments.extend(LOCKED.iter().map(OsString::from));
-        match Credential::of(&self.environment) {
-            Credential::Key => arguments.push("--bare".into()),
+        match lock {
+            Lock::Bare => arguments.push("--bare".into()),
             // Without --bare a resumed session would keep its first system prompt.
-            Credential::OauthToken => arguments.extend(["--system-prompt-snapshot".into(), "off".into()]),
+            Lock::Singly => arguments.extend(["--system-prompt-snapshot".into(), "off".into()]),
         }
         if let Some(model) = &self.model {
             arguments.extend(["--model".into(), model.into()]);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn line(launch: &Launch) -> String {
-        launch.arguments().join(" ".as_ref()).into_string().unwrap()
+        launch.arguments(Lock::of(&launch.environment, None)).join(" ".as_ref()).into_string().unwrap()
     }
 
     #[test]
@@ -194,6 +194,8 @@ mod tests {
         assert!(with_token.contains("--system-prompt-snapshot off"), "{with_token}");
         launch.environment.insert("ANTHROPIC_API_KEY".into(), "k".into());
         assert!(line(&launch).contains("--bare"));
+        let own = launch.arguments(Lock::of(&launch.environment, Some("/login".as_ref())));
+        assert!(!own.contains(&"--bare".into()), "{own:?}");
     }
 
     #[test]

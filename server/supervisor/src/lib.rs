@@ -28,7 +28,7 @@ mod stderr_feed;
 mod supervisor;
 mod sweep;
 
-pub use environment::allowed_environment;
+pub use environment::{Login, allowed_environment};
 pub use error::{ControlError, SendError, StartError, StatusError};
 pub use exit::{ExitCause, ExitInfo, Stop};
 pub use facts::{ProcessFacts, SystemState, resident_bytes};

@@ -15,6 +15,9 @@ pub struct Options {
     pub owner: String,
     /// Holds one directory per instance, each 0700.
     pub instances_dir: PathBuf,
+    /// An operator's own configuration directory, in which somebody has logged in: every process uses it in place of one
+    /// of its own. It must exist and be an absolute path; nothing that is in it is ever removed or made private.
+    pub config_dir: Option<PathBuf>,
     /// How long a process may take to answer `initialize` (default 60 s: with a cold page cache the
     /// first start of CLI 2.1.330 took 8-22 s).
     pub initialize_timeout: Duration,
@@ -34,6 +37,7 @@ impl Options {
             reaper: PathBuf::from("/proc/self/exe"),
             owner: owner.into(),
             instances_dir: instances_dir.into(),
+            config_dir: None,
             initialize_timeout: Duration::from_secs(60),
             stop_grace: Duration::from_secs(5),
             line_limit_bytes: LINE_LIMIT_BYTES,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     ExitCause, ExitInfo, Launch, Options, Process, ProcessState, Session, StartError, Stop, SweepReport,
     dirs::InstanceDirs,
-    environment,
+    environment::{self, Lock},
     process::{MAILBOX, ProcessTask, Request, exited},
     reaper::{CANNOT_START, EXIT_CANNOT_START},
     spawn::spawn,
@@ -45,8 +45,10 @@ impl Supervisor {
     pub async fn start(&self, launch: Launch) -> Result<Process, StartError> {
         let dirs = self.prepare(&launch).await?;
         let program = launch.executable(&self.options.reaper);
-        let environment = environment::complete(&launch.environment, &self.options.owner, &dirs);
-        let spawned = spawn(&self.options.reaper, &program, &launch.arguments(), &environment, &dirs.cwd())
+        let lock = Lock::of(&launch.environment, self.options.config_dir.as_deref());
+        let environment = environment::complete(&launch.environment, &self.options.owner, &dirs, lock);
+        let arguments = launch.arguments(lock);
+        let spawned = spawn(&self.options.reaper, &program, &arguments, &environment, &dirs.cwd())
             .map_err(|source| StartError::Spawn { reaper: self.options.reaper.clone(), source })?;
 
         let reaper = spawned.reaper.id().unwrap_or_default();
@@ -81,7 +83,8 @@ impl Supervisor {
         tokio::task::spawn_blocking(move || sweep(&owner)).await.unwrap_or_default()
     }
 
-    /// Removes an instance's directory with all that is in it, its sessions too. Absent: nothing happens.
+    /// Removes an instance's directory with all that is in it, its sessions too unless they are kept in an operator's
+    /// directory. Absent: nothing happens.
     ///
     /// # Errors
     /// As [`std::fs::remove_dir_all`]; `InvalidInput` for a name that is not one plain directory name.
@@ -99,7 +102,7 @@ impl Supervisor {
     }
 
     fn dirs(&self, instance: &str) -> io::Result<InstanceDirs> {
-        InstanceDirs::below(&self.options.instances_dir, instance)
+        InstanceDirs::below(&self.options.instances_dir, instance, self.options.config_dir.as_deref())
     }
 
     async fn prepare(&self, launch: &Launch) -> Result<InstanceDirs, StartError> {

@@ -8,6 +8,7 @@ mod conversations;
 mod health;
 mod instances;
 mod modules;
+mod oauth;
 mod process_death;
 mod refusals;
 mod requests;

@@ -278,6 +278,7 @@ pub(super) fn defaults(environment: &BTreeMap<String, String>) -> Config {
         claude: ClaudeOptions {
             binary: PathBuf::from("claude"),
             model: None,
+            config_dir: None,
             environment: Variables::default(),
             extra_args: Vec::new(),
         },

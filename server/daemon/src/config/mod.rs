@@ -90,6 +90,8 @@ pub struct ClaudeOptions {
     pub binary: PathBuf,
     /// Model of conversations that name none; `None` leaves it to the CLI.
     pub model: Option<String>,
+    /// An operator's own configuration directory, in which somebody has logged in; `None` gives each process its own.
+    pub config_dir: Option<PathBuf>,
     /// Variables given to each process beside the allow-list.
     pub environment: Variables,
     /// Arguments given to each process beside our own.
