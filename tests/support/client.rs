@@ -63,6 +63,15 @@ impl Client {
         let target = Endpoint::from_shared(endpoint.to_owned()).expect("an endpoint of the contract");
         let channel = within("a connection", target.connect()).await;
         let channel = channel.unwrap_or_else(|error| panic!("connect to {endpoint}: {error:?}"));
+        Self::over(channel, token)
+    }
+
+    /// All services over a connection that is there.
+    ///
+    /// # Panics
+    /// When the token cannot be in a header.
+    #[must_use]
+    pub fn over(channel: Channel, token: Option<&str>) -> Self {
         let token = Token(token.map(|token| format!("Bearer {token}").parse().expect("a token is ASCII")));
         let calls = || InterceptedService::new(channel.clone(), token.clone());
         Self {

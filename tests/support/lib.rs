@@ -10,6 +10,7 @@ pub mod messages_api;
 pub mod processes;
 pub mod server;
 pub mod spawn;
+pub mod tls;
 pub mod tools;
 pub mod wait;
 pub mod world;

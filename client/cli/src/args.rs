@@ -1,6 +1,7 @@
 //! What users type. Knows no server; the meaning of each command is in `commands`.
 
 mod drain;
+mod global;
 mod modules;
 mod prompt;
 mod server;
@@ -8,20 +9,21 @@ mod token;
 mod values;
 mod watching;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 use claude_comms_client::v1::TurnState;
 
 pub(crate) use drain::Drain;
+pub(crate) use global::{Color, Format, Global};
 pub(crate) use modules::{
     DiscoverModules, PreviewContext, QueryModule, RegisterModule, ShowModule, ValidateModule,
 };
 pub(crate) use prompt::{Parameter, Prompt, Question, Sending, Shape};
 pub(crate) use server::{LogFormat, Serve, ServerSettings, Shell, ShowConfig};
 pub(crate) use token::Token;
-use values::{duration, label, since, turn_state};
+use values::{label, since, turn_state};
 pub(crate) use watching::{ListInstances, MonitorInstance};
 
 use crate::complete;
@@ -38,55 +40,6 @@ pub(crate) struct Arguments {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Options of every command.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
-    /// The server: unix:/path/to.sock or http://host:port [env: CLAUDE_COMMS_SERVER]
-    #[arg(long, global = true, value_name = "ENDPOINT")]
-    pub(crate) server: Option<String>,
-    /// File that holds the server's token [env: CLAUDE_COMMS_TOKEN_FILE, CLAUDE_COMMS_TOKEN]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-    /// How results are printed [env: CLAUDE_COMMS_OUTPUT] [default: table]
-    #[arg(long, global = true, value_name = "FORMAT")]
-    pub(crate) output: Option<Format>,
-    /// No notes on standard error, only errors
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-    /// More on standard error
-    #[arg(long, short, global = true)]
-    pub(crate) verbose: bool,
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub(crate) color: Color,
-    /// How long this command waits, as in 30s or 5m; it never ends a turn
-    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
-    pub(crate) timeout: Option<Duration>,
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Table,
-    /// proto3 JSON; streams print one event a line.
-    Json,
-    /// The same values as YAML; streams print one document an event.
-    Yaml,
-}
-
-/// When to use colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 #[derive(Debug, Subcommand)]

@@ -39,6 +39,15 @@ impl<'a> Context<'a> {
         if let Some(file) = &global.token_file {
             builder = builder.token_file(file);
         }
+        if let Some(file) = &global.tls_ca {
+            builder = builder.tls_ca(file);
+        }
+        if let Some(file) = &global.tls_cert {
+            builder = builder.tls_cert(file);
+        }
+        if let Some(file) = &global.tls_key {
+            builder = builder.tls_key(file);
+        }
         let client = builder.build()?;
         let token = if client.has_token() { "with" } else { "without" };
         ui.detail(&format!("server {}, {token} a token", client.endpoint()));

@@ -122,6 +122,11 @@ fn judge(error: &Error) -> (Exit, Option<String>) {
         Error::Unavailable(detail) if detail.reason == "NOT_GRPC" => {
             (Exit::NoServer, Some("what answers there is not claude-comms".into()))
         }
+        Error::Unavailable(detail) if detail.reason == "TLS_UNTRUSTED" => (
+            Exit::NoServer,
+            Some("give the authority of its certificate with --tls-ca FILE or CLAUDE_COMMS_TLS_CA".into()),
+        ),
+        Error::Unavailable(detail) if detail.reason.starts_with("TLS_") => (Exit::NoServer, None),
         Error::Unavailable(_) | Error::WatchLost { .. } => {
             (Exit::NoServer, Some(format!("see whether it runs: {}", command("status"))))
         }
@@ -163,6 +168,10 @@ fn judge(error: &Error) -> (Exit, Option<String>) {
                 )),
             )
         }
+        Error::PermissionDenied(detail) if detail.reason.starts_with("TLS_") => (
+            Exit::NotPermitted,
+            Some("give one of an authority that the server knows with --tls-cert FILE and --tls-key FILE".into()),
+        ),
         Error::PermissionDenied(_) => {
             (Exit::NotPermitted, Some("the socket belongs to the user that runs the server".into()))
         }
@@ -172,13 +181,16 @@ fn judge(error: &Error) -> (Exit, Option<String>) {
         Error::Unimplemented(_) => {
             (Exit::Failed, Some(format!("the server is older than this program: see {}", command("status"))))
         }
+        Error::Tls(_) => {
+            (Exit::Usage, Some("the files come from --tls-ca, --tls-cert and --tls-key, else from CLAUDE_COMMS_TLS_CA, _CERT and _KEY".into()))
+        }
         // The client's error type may grow; what is new is a failure until it has a line here.
         _ => (Exit::Failed, None),
     }
 }
 
 fn how_to_start(endpoint: &str) -> String {
-    let remote = |found: Endpoint| matches!(found, Endpoint::Tcp { .. }) && !found.is_loopback_tcp();
+    let remote = |found: Endpoint| !matches!(found, Endpoint::Unix(_)) && !found.is_loopback_tcp();
     if endpoint.parse().is_ok_and(remote) {
         return "see whether it runs there and can be reached".into();
     }
@@ -247,7 +259,9 @@ mod tests {
     #[test]
     fn what_was_typed_wrong_is_usage() {
         assert_eq!(endpoint_error("nonsense").exit, Exit::Usage);
-        assert_eq!(endpoint_error("https://host:1").exit, Exit::Usage);
+        assert_eq!(endpoint_error("https://host").exit, Exit::Usage);
+        let error = Client::builder().endpoint("https://host:1").tls_ca("/nonexistent/ca.pem").build();
+        assert_eq!(Failure::from(error.expect_err("no file")).exit, Exit::Usage);
     }
 
     #[test]

@@ -20,11 +20,19 @@ pub(crate) fn command(rest: &str) -> String {
 }
 
 fn options(global: &Global) -> String {
-    let file = global.token_file.as_ref().map(|file| file.to_string_lossy());
-    [("--server", global.server.as_deref()), ("--token-file", file.as_deref())]
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!(" {name} {}", quoted(value?))))
-        .collect()
+    let server = global.server.as_deref().map(Into::into);
+    let file =
+        |file: &Option<std::path::PathBuf>| file.as_ref().map(|file| file.to_string_lossy().into_owned());
+    [
+        ("--server", server),
+        ("--token-file", file(&global.token_file)),
+        ("--tls-ca", file(&global.tls_ca)),
+        ("--tls-cert", file(&global.tls_cert)),
+        ("--tls-key", file(&global.tls_key)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value): (_, Option<String>)| Some(format!(" {name} {}", quoted(&value?))))
+    .collect()
 }
 
 /// The value as a shell takes it for one word.
@@ -51,5 +59,6 @@ mod tests {
             of(&["claude-comms", "status", "--server", "unix:/a b's", "--token-file", "/t"]),
             r" --server 'unix:/a b'\''s' --token-file /t"
         );
+        assert_eq!(of(&["claude-comms", "status", "--tls-ca", "/ca"]), " --tls-ca /ca");
     }
 }

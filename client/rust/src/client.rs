@@ -12,6 +12,7 @@ use tonic::{service::interceptor::InterceptedService, transport::Channel};
 
 use crate::{
     Endpoint, Environment, Error, TokenError, environment,
+    tls::{Connector, TlsFiles},
     transport::{self, Authorization, MESSAGE_LIMIT_BYTES},
     v1::{
         conversation_service_client::ConversationServiceClient,
@@ -43,6 +44,7 @@ struct Inner {
     endpoint: Endpoint,
     authorization: Authorization,
     has_token: bool,
+    tls: Option<Connector>,
     reconnect_timeout: Duration,
     channel: OnceLock<Channel>,
 }
@@ -78,7 +80,11 @@ impl Client {
     }
 
     fn service(&self) -> Service {
-        let channel = self.inner.channel.get_or_init(|| transport::channel(&self.inner.endpoint)).clone();
+        let channel = self
+            .inner
+            .channel
+            .get_or_init(|| transport::channel(&self.inner.endpoint, self.inner.tls.as_ref()))
+            .clone();
         InterceptedService::new(channel, self.inner.authorization.clone())
     }
 
@@ -115,6 +121,7 @@ pub struct Builder {
     endpoint: Option<String>,
     token: Option<SecretString>,
     token_file: Option<PathBuf>,
+    tls: TlsFiles,
     environment: Option<Environment>,
     reconnect_timeout: Duration,
 }
@@ -125,6 +132,7 @@ impl Default for Builder {
             endpoint: None,
             token: None,
             token_file: None,
+            tls: TlsFiles::default(),
             environment: None,
             reconnect_timeout: Duration::from_secs(60),
         }
@@ -132,7 +140,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Where the server is: `unix:/path/to.sock` or `http://host:port`. Default: `CLAUDE_COMMS_SERVER`, else the
+    /// Where the server is: `unix:/path/to.sock`, `http://host:port` or `https://host:port`. Default: `CLAUDE_COMMS_SERVER`, else the
     /// default socket.
     #[must_use]
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
@@ -154,6 +162,28 @@ impl Builder {
         self
     }
 
+    /// The authorities that a server's certificate may be of, a PEM file; the system's are then not trusted. Default:
+    /// `CLAUDE_COMMS_TLS_CA`, else the system's.
+    #[must_use]
+    pub fn tls_ca(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tls.ca = Some(file.into());
+        self
+    }
+
+    /// The certificate to show to a server that wants one, a PEM file. Default: `CLAUDE_COMMS_TLS_CERT`.
+    #[must_use]
+    pub fn tls_cert(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tls.cert = Some(file.into());
+        self
+    }
+
+    /// The key of that certificate, a PEM file. Default: `CLAUDE_COMMS_TLS_KEY`.
+    #[must_use]
+    pub fn tls_key(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tls.key = Some(file.into());
+        self
+    }
+
     /// The variables to look at instead of this process's.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
@@ -171,7 +201,7 @@ impl Builder {
     /// Makes the client. Connects to nothing.
     ///
     /// # Errors
-    /// [`Error::Endpoint`] and [`Error::Token`]: what was given cannot be used.
+    /// [`Error::Endpoint`], [`Error::Token`] and [`Error::Tls`]: what was given cannot be used.
     pub fn build(self) -> Result<Client, Error> {
         let environment = self.environment.unwrap_or_else(Environment::of_process);
         let endpoint = match self.endpoint {
@@ -183,11 +213,19 @@ impl Builder {
             (None, Some(file)) => Some(environment::read_token(file)?),
             (None, None) => environment.token(&endpoint)?,
         };
+        let tls = match &endpoint {
+            Endpoint::Tls { host, port } => {
+                Some(Connector::new(&self.tls.or(environment.tls_files()), host, *port)?)
+            }
+            // What the environment says of TLS is for other servers.
+            Endpoint::Unix(_) | Endpoint::Tcp { .. } => None,
+        };
         Ok(Client {
             inner: Arc::new(Inner {
                 endpoint,
                 authorization: Authorization::new(token.as_ref()),
                 has_token: token.is_some(),
+                tls,
                 reconnect_timeout: self.reconnect_timeout,
                 channel: OnceLock::new(),
             }),

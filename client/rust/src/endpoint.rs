@@ -10,7 +10,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 /// let endpoint: Endpoint = "http://127.0.0.1:7300".parse()?;
 /// assert!(endpoint.is_loopback_tcp());
 /// assert_eq!(endpoint.to_string(), "http://127.0.0.1:7300");
-/// assert!("https://example.org:7300".parse::<Endpoint>().is_err());
+/// assert!("https://example.org:7300".parse::<Endpoint>()?.is_tls());
 /// # Ok::<(), claude_comms_client::EndpointError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,13 @@ pub enum Endpoint {
         /// Port, 1 to 65535.
         port: u16,
     },
+    /// TCP with TLS: `https://host:port`.
+    Tls {
+        /// Name or address, as in the server's certificate; IPv6 without brackets.
+        host: String,
+        /// Port, 1 to 65535.
+        port: u16,
+    },
 }
 
 /// Why a text is no endpoint this client can use.
@@ -31,7 +38,7 @@ pub enum Endpoint {
 #[non_exhaustive]
 pub enum EndpointError {
     /// The scheme is none of ours.
-    #[error("`{0}` is no endpoint: give unix:/path/to.sock or http://host:port")]
+    #[error("`{0}` is no endpoint: give unix:/path/to.sock, http://host:port or https://host:port")]
     Unknown(String),
     /// The path after `unix:` is relative or empty.
     #[error("`{0}`: the path of a Unix socket must be absolute, as in unix:/path/to.sock")]
@@ -39,9 +46,6 @@ pub enum EndpointError {
     /// Host or port is missing or malformed.
     #[error("`{0}`: give host and port and nothing after them, as in http://127.0.0.1:7300")]
     HostAndPort(String),
-    /// `https://` was asked for.
-    #[error("`{0}`: TLS is not available yet; use http:// on this machine or a Unix socket through ssh -L")]
-    TlsNotAvailable(String),
     /// No endpoint was given and none can be guessed.
     #[error(
         "no default socket: neither XDG_RUNTIME_DIR nor HOME is set; give --server or CLAUDE_COMMS_SERVER"
@@ -54,11 +58,18 @@ impl Endpoint {
     pub fn is_loopback_tcp(&self) -> bool {
         match self {
             Self::Unix(_) => false,
-            Self::Tcp { host, .. } => {
+            Self::Tcp { host, .. } | Self::Tls { host, .. } => {
                 host.eq_ignore_ascii_case("localhost")
                     || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
             }
         }
+    }
+}
+
+impl Endpoint {
+    /// Whether it is spoken to in TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls { .. })
     }
 }
 
@@ -74,10 +85,8 @@ impl FromStr for Endpoint {
             }
             return Ok(Self::Unix(PathBuf::from(path)));
         }
-        if text.starts_with("https://") {
-            return Err(EndpointError::TlsNotAvailable(text.into()));
-        }
-        if !text.starts_with("http://") {
+        let tls = text.starts_with("https://");
+        if !tls && !text.starts_with("http://") {
             return Err(EndpointError::Unknown(text.into()));
         }
         let malformed = || EndpointError::HostAndPort(text.into());
@@ -90,7 +99,8 @@ impl FromStr for Endpoint {
         if host.is_empty() || !bare {
             return Err(malformed());
         }
-        Ok(Self::Tcp { host: host.into(), port })
+        let host = host.into();
+        Ok(if tls { Self::Tls { host, port } } else { Self::Tcp { host, port } })
     }
 }
 
@@ -98,8 +108,14 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "http://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
+            Self::Tcp { host, port } | Self::Tls { host, port } => {
+                let scheme = if self.is_tls() { "https" } else { "http" };
+                if host.contains(':') {
+                    write!(f, "{scheme}://[{host}]:{port}")
+                } else {
+                    write!(f, "{scheme}://{host}:{port}")
+                }
+            }
         }
     }
 }
@@ -115,6 +131,8 @@ mod tests {
             ("unix:///run/a b.sock", "unix:/run/a b.sock"),
             ("http://localhost:80", "http://localhost:80"),
             ("http://[::1]:7300/", "http://[::1]:7300"),
+            ("https://example.org:7300", "https://example.org:7300"),
+            ("https://[::1]:7300/", "https://[::1]:7300"),
         ] {
             assert_eq!(text.parse::<Endpoint>().expect(text).to_string(), canonical);
         }
@@ -133,7 +151,8 @@ mod tests {
             ("http://host:99999", "host and port"),
             ("http://user@host:1", "host and port"),
             ("http://host:1/path", "host and port"),
-            ("https://host:1", "TLS is not available"),
+            ("https://host", "host and port"),
+            ("https://host:1/path", "host and port"),
         ] {
             let message = text.parse::<Endpoint>().expect_err(text).to_string();
             assert!(message.contains(part), "{text}: {message}");
@@ -146,6 +165,8 @@ mod tests {
             ("http://127.0.0.9:1", true),
             ("http://LOCALHOST:1", true),
             ("http://[::1]:1", true),
+            ("https://localhost:1", true),
+            ("https://example.org:1", false),
             ("http://10.0.0.1:1", false),
             ("http://localhost.example.org:1", false),
             ("unix:/x", false),

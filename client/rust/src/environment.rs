@@ -9,7 +9,7 @@ use std::{
 
 use secrecy::SecretString;
 
-use crate::{Endpoint, EndpointError};
+use crate::{Endpoint, EndpointError, tls::TlsFiles};
 
 /// A token is one line; more than this is no token file.
 const TOKEN_LIMIT_BYTES: usize = 16 * 1024;
@@ -87,6 +87,16 @@ impl Environment {
         let own = endpoint.is_loopback_tcp().then(|| self.server_token_file()).flatten();
         // A server of another user has a file we cannot read: the server itself then says that a token is needed.
         Ok(own.and_then(|file| read_token(file).ok()))
+    }
+
+    /// `CLAUDE_COMMS_TLS_CA`, `CLAUDE_COMMS_TLS_CERT` and `CLAUDE_COMMS_TLS_KEY`.
+    pub(crate) fn tls_files(&self) -> TlsFiles {
+        let path = |name| self.get(name).map(PathBuf::from);
+        TlsFiles {
+            ca: path("CLAUDE_COMMS_TLS_CA"),
+            cert: path("CLAUDE_COMMS_TLS_CERT"),
+            key: path("CLAUDE_COMMS_TLS_KEY"),
+        }
     }
 
     /// Where a server of this user keeps its token: `token` in its data directory.

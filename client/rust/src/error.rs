@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, io, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::{EndpointError, TokenError, transport, v1};
+use crate::{EndpointError, TlsError, TokenError, tls::Problem, transport, v1};
 
 /// What the server said about an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +131,9 @@ pub enum Error {
     /// The token cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// TLS cannot be spoken with what was given.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl fmt::Display for Detail {
@@ -171,7 +174,8 @@ impl Error {
             | Self::TurnFailed { .. }
             | Self::Protocol(_)
             | Self::Endpoint(_)
-            | Self::Token(_) => None,
+            | Self::Token(_)
+            | Self::Tls(_) => None,
         }
     }
 
@@ -191,6 +195,9 @@ impl Error {
 
     /// Reads a status that a call to `endpoint` ended with.
     pub(crate) fn from_status(status: &Status, endpoint: &str) -> Self {
+        if let Some(problem) = crate::tls::problem(status) {
+            return Self::of_tls(problem, endpoint);
+        }
         if let transport::Trouble::NotConnected(source) = transport::trouble(status) {
             if source.kind() == io::ErrorKind::PermissionDenied {
                 let message = format!("this user may not connect to {endpoint}");
@@ -250,6 +257,35 @@ impl Error {
             Code::Ok | Code::Cancelled | Code::Unknown | Code::Aborted | Code::Internal => {
                 Self::Internal(detail)
             }
+        }
+    }
+
+    /// What TLS has against a connection. The reasons are this client's own, as no server could be asked.
+    fn of_tls(problem: Problem, endpoint: &str) -> Self {
+        let unavailable = |reason: &str, message: String| {
+            Self::Unavailable(Detail::new(Code::Unavailable, reason, message))
+        };
+        let denied = |reason: &str, message: String| {
+            Self::PermissionDenied(Detail::new(Code::PermissionDenied, reason, message))
+        };
+        match problem {
+            Problem::Required => {
+                unavailable("TLS_REQUIRED", format!("{endpoint} speaks TLS alone; use https://"))
+            }
+            Problem::NotSpoken => {
+                unavailable("TLS_NOT_SPOKEN", format!("{endpoint} does not speak TLS; it may be http://"))
+            }
+            Problem::Untrusted(why) => {
+                unavailable("TLS_UNTRUSTED", format!("the certificate of {endpoint} is not trusted: {why}"))
+            }
+            Problem::CertificateWanted => {
+                denied("TLS_CERTIFICATE_REQUIRED", format!("{endpoint} wants a client certificate"))
+            }
+            Problem::CertificateRefused(alert) => denied(
+                "TLS_CERTIFICATE_REFUSED",
+                format!("{endpoint} does not take our certificate ({alert})"),
+            ),
+            Problem::Failed(why) => unavailable("TLS_FAILED", format!("TLS with {endpoint} failed: {why}")),
         }
     }
 }

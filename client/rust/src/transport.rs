@@ -12,7 +12,10 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-use crate::Endpoint;
+use crate::{
+    Endpoint,
+    tls::{self, Connector},
+};
 
 /// The largest message this client takes, in bytes. The server stays below 3.5 MiB.
 pub(crate) const MESSAGE_LIMIT_BYTES: usize = 4 * 1024 * 1024;
@@ -29,11 +32,13 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Panics
 /// Outside of a tokio runtime.
-pub(crate) fn channel(endpoint: &Endpoint) -> Channel {
+pub(crate) fn channel(endpoint: &Endpoint, tls: Option<&Connector>) -> Channel {
     let uri = match endpoint {
         // The connector below ignores the URI; HTTP/2 wants an authority all the same.
         Endpoint::Unix(_) => "http://localhost".to_owned(),
         Endpoint::Tcp { .. } => endpoint.to_string(),
+        // The connector speaks TLS, not tonic; the origin below is what requests name.
+        Endpoint::Tls { .. } => endpoint.to_string().replacen("https", "http", 1),
     };
     let settings = TonicEndpoint::from_shared(uri)
         .expect("an endpoint prints as a URI")
@@ -54,6 +59,14 @@ pub(crate) fn channel(endpoint: &Endpoint) -> Channel {
             }))
         }
         Endpoint::Tcp { .. } => settings.connect_lazy(),
+        Endpoint::Tls { .. } => {
+            let connector = tls.expect("a client of a TLS endpoint has a connector").clone();
+            let origin = endpoint.to_string().parse().expect("an endpoint prints as a URI");
+            settings.origin(origin).connect_with_connector_lazy(tower::service_fn(move |_| {
+                let connector = connector.clone();
+                async move { connector.connect().await.map(TokioIo::new) }
+            }))
+        }
     }
 }
 
@@ -97,6 +110,10 @@ pub(crate) enum Trouble {
 
 /// What this status says about the connection.
 pub(crate) fn trouble(status: &Status) -> Trouble {
+    // Trying again changes no certificate.
+    if tls::problem(status).is_some() {
+        return Trouble::Answered;
+    }
     if let Some(error) = connect_error(status) {
         return Trouble::NotConnected(error);
     }

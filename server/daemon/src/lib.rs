@@ -23,6 +23,7 @@ mod recovery;
 pub mod server;
 mod serving;
 pub mod telemetry;
+pub mod tls;
 mod transcript;
 mod turn;
 

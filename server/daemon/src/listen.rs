@@ -26,21 +26,25 @@ pub fn parse(text: &str) -> Result<Listen, String> {
         }
         return Ok(Listen::Unix(PathBuf::from(path)));
     }
-    if text.starts_with("https://") {
-        return Err(format!(
-            "{text}: TLS is not available in this version; use unix:/path or http:// on loopback"
-        ));
-    }
-    let Some(authority) = text.strip_prefix("http://") else {
-        return Err(format!("must be unix:/path/to.sock or http://127.0.0.1:PORT, not {text}"));
+    let (authority, tls) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+        (Some(authority), _) => (authority, false),
+        (None, Some(authority)) => (authority, true),
+        (None, None) => {
+            return Err(format!(
+                "must be unix:/path/to.sock, http://127.0.0.1:PORT or https://ADDRESS:PORT, not {text}"
+            ));
+        }
     };
     let authority = authority.trim_end_matches('/');
     let address: SocketAddr = authority.replace("localhost", "127.0.0.1").parse().map_err(|_| {
-        format!("must be http://ADDRESS:PORT with a numeric address (or localhost) and a port from 0 to 65535, not {text}")
+        format!("must be {}://ADDRESS:PORT with a numeric address (or localhost) and a port from 0 to 65535, not {text}", if tls { "https" } else { "http" })
     })?;
+    if tls {
+        return Ok(Listen::Tls(address));
+    }
     if !address.ip().is_loopback() {
         return Err(format!(
-            "{text} can be reached from other machines, which needs TLS, and this version has none; listen on 127.0.0.1 or a Unix socket"
+            "{text} can be reached from other machines, which needs TLS: use https:// with tls.cert and tls.key, or listen on 127.0.0.1 or a Unix socket"
         ));
     }
     Ok(Listen::Tcp(address))
@@ -50,7 +54,7 @@ pub fn parse(text: &str) -> Result<Listen, String> {
 pub fn is_local(listen: &Listen) -> bool {
     match listen {
         Listen::Unix(_) => true,
-        Listen::Tcp(address) => address.ip().is_loopback(),
+        Listen::Tcp(address) | Listen::Tls(address) => address.ip().is_loopback(),
     }
 }
 
@@ -101,6 +105,8 @@ pub enum Bound {
     Unix(UnixListener, SocketFile),
     /// TCP.
     Tcp(TcpListener),
+    /// TCP, in TLS.
+    Tls(TcpListener),
 }
 
 /// Removes the socket file when the server ends, if it is still ours.
@@ -134,15 +140,24 @@ pub async fn bind(listen: &Listen) -> Result<(Bound, String), ListenError> {
             Ok((Bound::Unix(listener, SocketFile { path: path.clone(), inode }), endpoint))
         }
         Listen::Tcp(address) => {
-            let endpoint = format!("http://{address}");
-            let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
-                io::ErrorKind::AddrInUse => ListenError::InUse { endpoint: endpoint.clone() },
-                _ => ListenError::Refused { endpoint: endpoint.clone(), source },
-            })?;
-            let real = listener.local_addr().map_err(|source| ListenError::Refused { endpoint, source })?;
-            Ok((Bound::Tcp(listener), format!("http://{real}")))
+            let (listener, endpoint) = bind_tcp(address, "http").await?;
+            Ok((Bound::Tcp(listener), endpoint))
+        }
+        Listen::Tls(address) => {
+            let (listener, endpoint) = bind_tcp(address, "https").await?;
+            Ok((Bound::Tls(listener), endpoint))
         }
     }
+}
+
+async fn bind_tcp(address: &SocketAddr, scheme: &str) -> Result<(TcpListener, String), ListenError> {
+    let endpoint = format!("{scheme}://{address}");
+    let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse { endpoint: endpoint.clone() },
+        _ => ListenError::Refused { endpoint: endpoint.clone(), source },
+    })?;
+    let real = listener.local_addr().map_err(|source| ListenError::Refused { endpoint, source })?;
+    Ok((listener, format!("{scheme}://{real}")))
 }
 
 async fn bind_unix(path: &Path, endpoint: &str) -> Result<UnixListener, ListenError> {

@@ -25,6 +25,7 @@ use crate::{
     monitor, recovery,
     serving::{self, Incoming},
     telemetry::{Figures, Observed, endpoint},
+    tls::{self, Certificates},
 };
 
 /// How long open calls may take to end once nothing runs any more.
@@ -54,6 +55,9 @@ pub enum StartError {
     /// The operator's configuration directory.
     #[error("claude.config_dir is not a directory that can be used")]
     ConfigDir(#[source] std::io::Error),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     /// A scenario of the simulated backend that is not there.
     #[error("simulated.scenario {path} cannot be read")]
     Scenario {
@@ -84,6 +88,7 @@ pub struct Server {
     warnings: Vec<String>,
     context: Context,
     auth: AuthMode,
+    certificates: Option<Certificates>,
     refusals: Refusals,
     tracker: TaskTracker,
     /// Ends what watches directories.
@@ -103,6 +108,8 @@ impl Server {
                 .map_err(|source| StartError::Scenario { path: path.clone(), source })?;
         }
         let config_dir = login::config_dir(&config).map_err(StartError::ConfigDir)?;
+        let speaks_tls = config.listen.iter().any(|listen| matches!(listen, Listen::Tls(_)));
+        let certificates = config.tls.files().filter(|_| speaks_tls).map(Certificates::load).transpose()?;
         let tracker = TaskTracker::new();
         let data_dir = config.data_dir.clone();
         let figures = Figures::new(config.pool.max_queue, config.pool.max_instances);
@@ -202,7 +209,18 @@ impl Server {
             drain: DrainSwitch::new(),
         };
         let (auth, refusals) = (config.auth, Refusals::default());
-        Ok(Self { bound, endpoints, warnings, context, auth, refusals, tracker, ending, watching })
+        Ok(Self {
+            bound,
+            endpoints,
+            warnings,
+            context,
+            auth,
+            certificates,
+            refusals,
+            tracker,
+            ending,
+            watching,
+        })
     }
 
     /// The endpoints as clients name them, with the real ports.
@@ -239,17 +257,22 @@ impl Server {
         let mut endpoints = tokio::task::JoinSet::new();
         let mut sockets = Vec::new();
         for bound in self.bound {
-            let (rule, incoming) = match bound {
+            let rule = match (&bound, self.auth) {
+                (Bound::Unix(..), _) => Rule::Owner(rustix::process::geteuid().as_raw()),
+                (Bound::Tcp(_) | Bound::Tls(_), AuthMode::Token) => Rule::Token(self.context.tokens.clone()),
+                (Bound::Tcp(_) | Bound::Tls(_), AuthMode::None) => Rule::Open,
+            };
+            let incoming = match bound {
                 Bound::Unix(listener, socket) => {
                     sockets.push(socket);
-                    (Rule::Owner(rustix::process::geteuid().as_raw()), Incoming::Unix(listener))
+                    Incoming::Unix(listener)
                 }
-                Bound::Tcp(listener) => {
-                    let rule = match self.auth {
-                        AuthMode::Token => Rule::Token(self.context.tokens.clone()),
-                        AuthMode::None => Rule::Open,
-                    };
-                    (rule, Incoming::Tcp(listener))
+                Bound::Tcp(listener) => Incoming::Tcp(listener),
+                Bound::Tls(listener) => {
+                    let certificates = self.certificates.clone();
+                    let certificates = certificates.expect("settings with a TLS endpoint have its files");
+                    let refusals = self.refusals.clone();
+                    Incoming::Tls(tls::serve(listener, certificates, refusals, &self.tracker, close.clone()))
                 }
             };
             let layer = AuthLayer { rule, refusals: self.refusals.clone() };
@@ -317,7 +340,7 @@ fn token_of(
     config: &Config,
     warnings: &mut Vec<String>,
 ) -> Result<Option<secrecy::SecretString>, auth::TokenFileError> {
-    if !config.listen.iter().any(|listen| matches!(listen, Listen::Tcp(_))) {
+    if !config.listen.iter().any(|listen| matches!(listen, Listen::Tcp(_) | Listen::Tls(_))) {
         return Ok(None);
     }
     match config.auth {

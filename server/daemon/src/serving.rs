@@ -19,6 +19,7 @@ use crate::{
         TokenHandlers,
     },
     telemetry::CallLayer,
+    tls,
 };
 
 /// HTTP/2 windows: h2 polices unread small frames against half the connection's window (server/README.md, Decisions).
@@ -31,6 +32,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub(crate) enum Incoming {
     Unix(tokio::net::UnixListener),
     Tcp(tokio::net::TcpListener),
+    Tls(tls::Connections),
 }
 
 impl Incoming {
@@ -51,6 +53,7 @@ impl Incoming {
                 });
                 router.serve_with_incoming_shutdown(incoming, closed).await
             }
+            Self::Tls(connections) => router.serve_with_incoming_shutdown(connections, closed).await,
         }
     }
 }

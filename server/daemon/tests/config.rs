@@ -78,7 +78,7 @@ fn every_unknown_key_is_named_with_its_place_and_what_was_meant() {
 #[test]
 fn every_bad_value_is_named_with_what_it_should_be() {
     let text = problems(
-        "pool: {max_instances: 0, idle_timeout: soon}\nbackend: gpt\nlisten: [ftp://x, 'http://0.0.0.0:1', 'https://localhost:1']\n",
+        "pool: {max_instances: 0, idle_timeout: soon}\nbackend: gpt\nlisten: [ftp://x, 'http://0.0.0.0:1', 'https://name:1']\n",
         &[],
     );
     assert!(text.contains("pool.max_instances must be a whole number from 1"), "{text}");
@@ -88,7 +88,7 @@ fn every_bad_value_is_named_with_what_it_should_be() {
     assert!(level.contains("claude-comms.yaml:1: pool must be a map of keys, not 3"), "{level}");
     assert!(text.contains("listen must be unix:/path"), "{text}");
     for (listen, words) in
-        [("http://0.0.0.0:1", "needs TLS"), ("https://127.0.0.1:1", "TLS is not available")]
+        [("http://0.0.0.0:1", "needs TLS"), ("https://127.0.0.1:1", "tls.cert and tls.key")]
     {
         let text = problems(&format!("listen: ['{listen}']"), &[]);
         assert!(text.contains(words), "{text}");
@@ -112,6 +112,9 @@ fn the_clients_variables_are_ignored_and_no_one_elses_reach_a_process() {
     let pairs = [
         ("CLAUDE_COMMS_SERVER", "unix:/x"),
         ("CLAUDE_COMMS_TOKEN", "t"),
+        ("CLAUDE_COMMS_TLS_CA", "/ca"),
+        ("CLAUDE_COMMS_TLS_CERT", "/cert"),
+        ("CLAUDE_COMMS_TLS_KEY", "/key"),
         ("ANTHROPIC_API_KEY", "k"),
         ("SECRET", "s"),
         ("CLAUDECODE", "1"),

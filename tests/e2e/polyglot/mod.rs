@@ -4,6 +4,7 @@ mod grpcurl;
 mod node;
 mod python;
 mod python_metrics;
+mod tls;
 
 use claude_comms_tests::{Ran, TestServer, tools};
 

@@ -25,6 +25,7 @@ mod settings;
 mod stalled;
 mod support;
 pub(crate) mod telemetry;
+mod tls;
 mod tokens;
 mod watch_conversation;
 mod watching;

@@ -1,12 +1,17 @@
 // A whole client in Node.js: proto/ loaded at run time, one conversation, two questions, the answers as they come.
-// Set up: npm ci. Usage: node converse.js PROTO_DIR ENDPOINT PROMPT...; a token, where one is needed, in CLAUDE_COMMS_TOKEN.
+// Set up: npm ci. Usage: node converse.js PROTO_DIR ENDPOINT PROMPT...; a token, where one is needed, in CLAUDE_COMMS_TOKEN,
+// for https:// the authority's certificate in the file that CLAUDE_COMMS_TLS_CA names.
 const grpc = require("@grpc/grpc-js");
+const fs = require("fs");
 const loader = require("@grpc/proto-loader");
 
 const [protoDir, endpoint, ...prompts] = process.argv.slice(2);
 const definition = loader.loadSync("claude_comms/v1/conversation_service.proto", { includeDirs: [protoDir] });
 const { ConversationService } = grpc.loadPackageDefinition(definition).claude_comms.v1;
-const client = new ConversationService(endpoint.replace("http://", ""), grpc.credentials.createInsecure());
+const credentials = endpoint.startsWith("https://")
+  ? grpc.credentials.createSsl(fs.readFileSync(process.env.CLAUDE_COMMS_TLS_CA))
+  : grpc.credentials.createInsecure();
+const client = new ConversationService(endpoint.replace(/^https?:\/\//, ""), credentials);
 const metadata = new grpc.Metadata();
 if (process.env.CLAUDE_COMMS_TOKEN) metadata.set("authorization", `Bearer ${process.env.CLAUDE_COMMS_TOKEN}`);
 

@@ -31,7 +31,7 @@ pub(crate) struct ServerSettings {
     /// Configuration file [default: claude-comms/claude-comms.yaml below $XDG_CONFIG_HOME or ~/.config]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where to listen: unix:/path/to.sock or http://host:port; may be given more than once
+    /// Where to listen: unix:/path/to.sock, http://ADDRESS:PORT or https://ADDRESS:PORT; may be given more than once
     #[arg(long, value_name = "ENDPOINT")]
     pub(crate) listen: Vec<String>,
     /// Where records, transcripts and the token live [default: claude-comms below $XDG_DATA_HOME or ~/.local/share]

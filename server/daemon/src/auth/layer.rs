@@ -12,7 +12,7 @@ use http::{Request, Response, header::AUTHORIZATION};
 use tonic::{
     Status,
     body::Body,
-    transport::server::{TcpConnectInfo, UdsConnectInfo},
+    transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo},
 };
 use tower::{Layer, Service};
 
@@ -114,7 +114,9 @@ enum Peer {
 impl Peer {
     fn of<B>(request: &Request<B>) -> Self {
         let extensions = request.extensions();
-        if let Some(address) = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr) {
+        let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
+        let tcp = tls.or_else(|| extensions.get::<TcpConnectInfo>());
+        if let Some(address) = tcp.and_then(TcpConnectInfo::remote_addr) {
             return Self::Tcp(address);
         }
         let user = extensions.get::<UdsConnectInfo>().and_then(|info| info.peer_cred);

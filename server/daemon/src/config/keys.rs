@@ -47,7 +47,7 @@ use Unset::{Value as Plain, Words};
 pub(super) const KEYS: &[Key] = &[
     Key {
         path: "listen",
-        doc: "Endpoints: `unix:/path`, `http://127.0.0.1:PORT` (0 picks a port). Beyond loopback needs TLS, which this version has not.",
+        doc: "Endpoints: `unix:/path`, `http://127.0.0.1:PORT`, `https://ADDRESS:PORT` (0 picks a port). Beyond loopback only `https` is possible.",
         kind: Endpoints(|c| &mut c.listen),
         unset: Words("the default Unix socket", "['unix:/run/claude-comms/claude-comms.sock']"),
         reload: Restart,
@@ -208,6 +208,27 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Where Prometheus scrapes `GET /metrics`: `http://127.0.0.1:PORT` or `unix:/path`. Without a token, so on this machine only (docs/metrics.md).",
         kind: Endpoints(|c| &mut c.telemetry.metrics_listen),
         unset: Words("nowhere", "['http://127.0.0.1:9464']"),
+        reload: Restart,
+    },
+    Key {
+        path: "tls.cert",
+        doc: "The server's certificate and those between it and its authority, PEM; needed for `https`. A changed file is served to new connections within a second, one that cannot be used changes nothing and is warned of.",
+        kind: OptionalPath(|c| &mut c.tls.cert),
+        unset: Words("none", "/etc/claude-comms/server.pem"),
+        reload: Restart,
+    },
+    Key {
+        path: "tls.key",
+        doc: "The certificate's private key, PEM, not readable by every user; needed for `https`. Followed like `tls.cert`.",
+        kind: OptionalPath(|c| &mut c.tls.key),
+        unset: Words("none", "/etc/claude-comms/server.key"),
+        reload: Restart,
+    },
+    Key {
+        path: "tls.client_ca",
+        doc: "Authorities of client certificates, PEM: with it `https` endpoints serve only callers that show one of theirs, and the token still decides what they may do. Followed like `tls.cert`.",
+        kind: OptionalPath(|c| &mut c.tls.client_ca),
+        unset: Words("none", "/etc/claude-comms/clients.pem"),
         reload: Restart,
     },
 ];

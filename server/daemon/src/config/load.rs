@@ -11,15 +11,22 @@ use serde_json::{Map, Value};
 
 use super::{
     AuthMode, BackendKind, ClaudeOptions, Config, ConfigFile, Listen, PoolOptions, TelemetryOptions,
-    Variables, file, keys, unknown,
+    TlsOptions, Variables, file, keys, unknown,
 };
 use crate::listen;
 
 /// Begins every variable of ours.
 pub(super) const PREFIX: &str = "CLAUDE_COMMS_";
 /// The client's variables; the server ignores them.
-pub(super) const CLIENT_VARIABLES: [&str; 4] =
-    ["CLAUDE_COMMS_SERVER", "CLAUDE_COMMS_TOKEN", "CLAUDE_COMMS_TOKEN_FILE", "CLAUDE_COMMS_OUTPUT"];
+pub(super) const CLIENT_VARIABLES: [&str; 7] = [
+    "CLAUDE_COMMS_SERVER",
+    "CLAUDE_COMMS_TOKEN",
+    "CLAUDE_COMMS_TOKEN_FILE",
+    "CLAUDE_COMMS_OUTPUT",
+    "CLAUDE_COMMS_TLS_CA",
+    "CLAUDE_COMMS_TLS_CERT",
+    "CLAUDE_COMMS_TLS_KEY",
+];
 
 /// Flags of `serve`; what is not given leaves the setting alone.
 #[derive(Debug, Clone, Default)]
@@ -298,6 +305,7 @@ pub(super) fn defaults(environment: &BTreeMap<String, String>) -> Config {
         prompt_limit_bytes: 2 << 20,
         auth: AuthMode::Token,
         telemetry: TelemetryOptions::default(),
+        tls: TlsOptions::default(),
         instance_environment: Variables(claude_comms_supervisor::allowed_environment(
             environment.iter().map(|(name, value)| (name.clone(), value.clone())),
         )),
@@ -329,10 +337,21 @@ fn finish(mut config: Config, environment: &BTreeMap<String, String>) -> Result<
             "auth.mode: none is allowed on loopback only; use token, or listen on 127.0.0.1".to_owned(),
         ]));
     }
-    if config.telemetry.metrics_listen.iter().any(|endpoint| !listen::is_local(endpoint)) {
+    let tellable = |endpoint: &Listen| listen::is_local(endpoint) && !matches!(endpoint, Listen::Tls(_));
+    if !config.telemetry.metrics_listen.iter().all(tellable) {
         return Err(ConfigError::Keys(vec![
             "telemetry.metrics_listen: figures are told without a token, on this machine only; listen on http://127.0.0.1:PORT or a Unix socket, and let an agent of this machine forward them".to_owned(),
         ]));
+    }
+    if let Some(listen) = config.listen.iter().find(|listen| matches!(listen, Listen::Tls(_)))
+        && config.tls.files().is_none()
+    {
+        let missing: Vec<&str> = [("tls.cert", &config.tls.cert), ("tls.key", &config.tls.key)]
+            .into_iter()
+            .filter_map(|(key, file)| file.is_none().then_some(key))
+            .collect();
+        let missing = missing.join(" and ");
+        return Err(ConfigError::Keys(vec![format!("{missing}: needed to listen on {listen}")]));
     }
     config.instance_environment.0.extend(config.claude.environment.0.clone());
     Ok(config)

@@ -17,6 +17,8 @@ pub use load::{ConfigError, Loaded, Overrides, Setting, Source, load};
 pub use print::{default_file, documentation, schema};
 pub use settings::{Changes, Settings};
 
+use crate::tls::TlsFiles;
+
 /// What answers turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackendKind {
@@ -62,6 +64,8 @@ pub enum Listen {
     Unix(PathBuf),
     /// TCP without TLS, on loopback only.
     Tcp(std::net::SocketAddr),
+    /// TCP with TLS.
+    Tls(std::net::SocketAddr),
 }
 
 impl std::fmt::Display for Listen {
@@ -69,6 +73,7 @@ impl std::fmt::Display for Listen {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Tls(address) => write!(f, "https://{address}"),
         }
     }
 }
@@ -96,6 +101,25 @@ pub struct ClaudeOptions {
     pub environment: Variables,
     /// Arguments given to each process beside our own.
     pub extra_args: Vec<String>,
+}
+
+/// TLS of `https://` endpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// The server's certificate.
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// The authorities of client certificates.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl TlsOptions {
+    /// What TLS is spoken with, if there is enough of it.
+    pub fn files(&self) -> Option<TlsFiles> {
+        let (cert, key) = (self.cert.clone()?, self.key.clone()?);
+        Some(TlsFiles { cert, key, client_ca: self.client_ca.clone() })
+    }
 }
 
 /// Processes and queue.
@@ -151,6 +175,8 @@ pub struct Config {
     pub auth: AuthMode,
     /// What is told to other programs.
     pub telemetry: TelemetryOptions,
+    /// TLS.
+    pub tls: TlsOptions,
     /// What instances see of the server's environment.
     pub instance_environment: Variables,
     /// Our own binary, which is also reaper and simulator.

@@ -60,6 +60,7 @@ impl Scrapes {
                     listener.accept().await.map(|(stream, _)| self.answer(stream, place))
                 }
                 Bound::Tcp(listener) => listener.accept().await.map(|(stream, _)| self.answer(stream, place)),
+                Bound::Tls(_) => unreachable!("the settings refuse to tell figures in TLS"),
             };
             if let Err(error) = accepted {
                 tracing::warn!(%error, "a scrape of the metrics was not accepted");

@@ -10,7 +10,7 @@ use claude_comms_tests::{Client, TestServer, client::reason};
 use tonic::{Code, Status};
 
 /// Makes a token over the Unix socket and returns its secret.
-async fn create(server: &TestServer, name: &str, scope: TokenScope) -> String {
+pub(super) async fn create(server: &TestServer, name: &str, scope: TokenScope) -> String {
     create_for(server, name, scope, None).await
 }
 
