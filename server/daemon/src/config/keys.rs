@@ -145,7 +145,7 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         path: "pool.drain_timeout",
-        doc: "How long running turns may go on when the server is stopped.",
+        doc: "How long running turns may go on when the server is stopped or drained.",
         kind: Span(|c| &mut c.pool.drain_timeout),
         unset: Plain,
         reload: Signal,
