@@ -1,6 +1,8 @@
 //! A server of a test: the real binary in its own world, started as a user starts it. Dropping it kills it and then
 //! checks that nothing of it is left.
 
+mod environment;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -48,20 +50,6 @@ impl Builder {
     #[must_use]
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
-        self
-    }
-
-    /// A variable of the server's environment.
-    #[must_use]
-    pub fn environment(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.environment.insert(name.into(), value.into());
-        self
-    }
-
-    /// Takes a variable back that the backend brought.
-    #[must_use]
-    pub fn without_environment(mut self, name: &str) -> Self {
-        self.environment.remove(name);
         self
     }
 
