@@ -1,5 +1,6 @@
 //! What users type. Knows no server; the meaning of each command is in `commands`.
 
+mod doctor;
 mod drain;
 mod global;
 mod modules;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 use claude_comms_client::v1::TurnState;
 
+pub(crate) use doctor::Doctor;
 pub(crate) use drain::Drain;
 pub(crate) use global::{Color, Format, Global};
 pub(crate) use modules::{
@@ -133,6 +135,8 @@ pub(crate) enum Command {
     Token(Token),
     /// Show what the server is doing
     Status,
+    /// Check the CLI, the login, the store, limits, directories and more, each with a remedy; exit code 1 if there is a problem
+    Doctor(Doctor),
     /// Show what the server has counted since its start: turns, times, tokens, cost, processes, refusals
     Statistics,
     /// Print a script with which a shell completes commands, options, IDs and names

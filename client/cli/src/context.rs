@@ -77,6 +77,19 @@ impl Patience {
         }
     }
 
+    /// Waits for something of this program's own as for a call.
+    pub(crate) async fn wait_here<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let limit = self.limit;
+        tokio::select! {
+            result = work => result,
+            () = self.interrupted() => Err(Failure::new(Exit::Interrupted, "")),
+            () = expired(limit) => Err(timed_out(limit)),
+        }
+    }
+
     /// Resolves at the next Ctrl-C.
     pub(crate) async fn interrupted(&mut self) {
         if self.interrupts.recv().await.is_none() {

@@ -1,5 +1,5 @@
 //! The `claude-comms` binary: the command line, and with `serve` and `demo` the server. Only this file, `serve`,
-//! `config` and `demo` know a server crate.
+//! `config`, `demo` and `doctor`, which checks the place where no server runs, know a server crate.
 
 mod args;
 mod commands;
@@ -7,6 +7,7 @@ mod complete;
 mod config;
 mod context;
 mod demo;
+mod doctor;
 mod exit;
 mod ids;
 mod output;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         args::Command::Serve(serve) => serve::run(serve, &ui),
         args::Command::Config(config) => config::run(config, &ui),
         args::Command::Completions { shell } => complete::script(shell, &ui),
+        args::Command::Doctor(doctor) => doctor::run(&arguments.global, doctor, &ui),
         args::Command::Demo(demo) => demo::run(&demo, &ui),
         command => commands::run(&arguments.global, command, &ui),
     };

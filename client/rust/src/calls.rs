@@ -21,6 +21,23 @@ use crate::{
     v1,
 };
 
+/// A diagnosis under way. Dropping it ends it.
+#[derive(Debug)]
+pub struct Diagnosis {
+    client: Client,
+    results: tonic::Streaming<v1::DiagnosticResult>,
+}
+
+impl Diagnosis {
+    /// The next result; `None` after the last one.
+    ///
+    /// # Errors
+    /// [`Error`] by the server's reason; the rest is not known then.
+    pub async fn next(&mut self) -> Result<Option<v1::DiagnosticResult>, Error> {
+        self.results.message().await.map_err(|status| self.client.error(&status))
+    }
+}
+
 /// When a unary call may be sent again.
 #[derive(Clone, Copy)]
 enum Repeat {
@@ -325,6 +342,21 @@ impl Client {
             async move { service.get_statistics(v1::GetStatisticsRequest {}).await }
         })
         .await
+    }
+
+    /// Lets the server check itself, its surroundings and the CLI: each result comes when it is there. With `turn` set one
+    /// real turn is made, which costs.
+    ///
+    /// # Errors
+    /// [`Error`] by the server's reason.
+    pub async fn diagnose(&self, request: v1::DiagnoseRequest) -> Result<Diagnosis, Error> {
+        let results = self
+            .unary(Repeat::Always, || {
+                let (mut service, request) = (self.diagnostics(), request.clone());
+                async move { service.diagnose(request).await }
+            })
+            .await?;
+        Ok(Diagnosis { client: self.clone(), results })
     }
 
     async fn unary<T, F, Fut>(&self, repeat: Repeat, call: F) -> Result<T, Error>

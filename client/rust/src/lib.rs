@@ -45,6 +45,7 @@ mod turn_stream;
 mod watched;
 mod watching;
 
+pub use calls::Diagnosis;
 pub use claude_comms_proto::v1;
 pub use client::{Builder, Client};
 pub use conversation_stream::ConversationStream;

@@ -1,7 +1,7 @@
 //! What answers turns: turns a conversation into a running process. The pool and the turns know no backend by name.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Instant,
 };
@@ -210,16 +210,7 @@ impl Backend {
 
     /// The CLI's path: a bare name is looked for in the PATH that instances see.
     fn program(&self) -> PathBuf {
-        if self.binary.components().count() > 1 || self.binary.is_absolute() {
-            return self.binary.clone();
-        }
-        let config = self.settings.now();
-        let path =
-            config.instance_environment.0.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
-        std::env::split_paths(path)
-            .map(|dir| dir.join(&self.binary))
-            .find(|candidate| candidate.is_file())
-            .unwrap_or_else(|| self.binary.clone())
+        find_program(&self.binary, &self.settings.now().instance_environment)
     }
 
     async fn launch(
@@ -309,6 +300,18 @@ impl Backend {
             tracing::warn!(%error, instance.id = %instance, "instance directory could not be removed");
         }
     }
+}
+
+/// A program's path: a bare name is looked for in the PATH of this environment.
+pub(crate) fn find_program(binary: &Path, environment: &crate::config::Variables) -> PathBuf {
+    if binary.components().count() > 1 || binary.is_absolute() {
+        return binary.to_owned();
+    }
+    let path = environment.0.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
+    std::env::split_paths(path)
+        .map(|dir| dir.join(binary))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| binary.to_owned())
 }
 
 /// The name of an instance's directory: the random end of its id. Short, because the CLI puts a socket below it in its

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod backend;
 pub mod config;
 mod conversation_watch;
+pub mod diagnosis;
 pub mod dispatcher;
 mod drain;
 pub mod grpc;

@@ -14,6 +14,7 @@ use crate::{
     auth::{self, AuthLayer, Refusals, Rule, Tokens},
     backend::Backend,
     config::{AuthMode, Config, Listen, Settings},
+    diagnosis::{Attached, Diagnosis},
     dispatcher::Dispatcher,
     drain::{self, DrainSwitch},
     grpc::Context,
@@ -158,7 +159,10 @@ impl Server {
         let watching = CancellationToken::new();
         tracker.spawn(monitor::write(hub.monitor().clone(), Arc::clone(&store), watching.clone()));
         let settings = Settings::new(config.clone());
-        let backend = Backend::new(settings.clone(), supervisor, Arc::clone(&store), figures.clone());
+        let backend = Backend::new(settings.clone(), supervisor.clone(), Arc::clone(&store), figures.clone());
+        let started = (std::time::Instant::now(), figures.start_time());
+        let attached = Attached { store: Arc::clone(&store), backend: backend.clone(), started };
+        let diagnosis = Diagnosis::attached(settings.clone(), supervisor, attached);
         if let Err(not_ready) = backend.ready().await {
             warnings.push(format!("{not_ready}; turns are refused until then"));
         }
@@ -195,6 +199,7 @@ impl Server {
         }
         let context = Context {
             store,
+            diagnosis,
             dispatcher,
             backend,
             hub,

@@ -15,7 +15,7 @@ pub use api::{
     AcceptOutcome, AcceptTurn, Accepted, Counts, FinishTurn, Finished, Lease, NewConversation, RequestScope,
     STOPPED_INSTANCES, Scene, ServerIdentity, StartTurn, Started, Store, UpgradeConversation, UpgradeOutcome,
 };
-pub use embedded::{Commit, Observer, Options, RedbStore};
+pub use embedded::{Commit, Observer, Options, RedbStore, inspect};
 pub use error::{OpenError, StoreError};
 pub use queries::{ConversationQuery, TurnQuery};
 pub use registry::{MODULE_REVISIONS, ModuleRevisionInfo, RegisterModule, RegisterOutcome};

@@ -5,6 +5,7 @@ mod cancellation;
 mod confinement;
 mod control;
 mod conversations;
+mod doctor;
 mod health;
 mod instances;
 mod modules;

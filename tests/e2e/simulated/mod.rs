@@ -8,6 +8,7 @@ mod command_line;
 mod completions;
 mod control;
 mod demo;
+mod doctor;
 mod faults;
 mod flat;
 mod found;

@@ -83,7 +83,7 @@ async fn dispatch(context: &mut Context<'_>, command: Command) -> Result<Exit, F
         Command::Version => server::version(context.ui),
         Command::ValidateModule(_) => unreachable!("run answers what needs no server"),
         Command::Completions { .. } => unreachable!("main prints what needs no client"),
-        Command::Serve(_) | Command::Config(_) | Command::Demo(_) => {
+        Command::Serve(_) | Command::Config(_) | Command::Demo(_) | Command::Doctor(_) => {
             unreachable!("main runs what needs a server of its own")
         }
     }

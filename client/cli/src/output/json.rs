@@ -27,6 +27,7 @@ resources!(
     Conversation,
     ConversationEvent,
     CreateTokenResponse,
+    DiagnosticResult,
     DiscoverModulesResponse,
     Instance,
     InstanceEvent,

@@ -21,7 +21,7 @@ pub(crate) use human::{cost, duration, of_day, one_line, printable, short_id, sp
 pub(crate) use indent::indented;
 use json::Json;
 pub(crate) use json::Resource;
-pub(crate) use table::{Column, Details, Table};
+pub(crate) use table::{Column, Details, Table, tone};
 pub(crate) use views::View;
 
 /// Standard output and standard error as this run uses them.

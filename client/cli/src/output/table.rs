@@ -167,11 +167,10 @@ fn painted(line: &str, paint: Paint) -> String {
 /// The colour of a state.
 pub(crate) fn tone(state: &str) -> Tone {
     match state {
-        "COMPLETED" | "IDLE" | "ACTIVE" | "HEALTHY" | "serving" => Tone::Good,
-        "QUEUED" | "RUNNING" | "BUSY" | "STARTING" | "STOPPING" | "PAUSED" | "DEGRADED" | "draining" => {
-            Tone::Busy
-        }
-        "FAILED" | "CANCELLED" | "UNHEALTHY" => Tone::Bad,
+        "COMPLETED" | "IDLE" | "ACTIVE" | "HEALTHY" | "OK" | "serving" => Tone::Good,
+        "QUEUED" | "RUNNING" | "BUSY" | "STARTING" | "STOPPING" | "PAUSED" | "DEGRADED" | "WARNING"
+        | "draining" => Tone::Busy,
+        "FAILED" | "CANCELLED" | "UNHEALTHY" | "PROBLEM" => Tone::Bad,
         _ => Tone::Faint,
     }
 }

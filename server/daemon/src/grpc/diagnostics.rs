@@ -5,7 +5,7 @@ use std::time::Duration;
 use claude_comms_proto::v1::{self, diagnostics_service_server::DiagnosticsService};
 use tonic::{Request, Response, Status};
 
-use super::{Context, convert, statistics, status::ApiError};
+use super::{Context, convert, diagnosis::Results, statistics, status::ApiError};
 
 /// Most files shown, and the longest text of their problems, bytes.
 const BROKEN_FILES: usize = 100;
@@ -61,6 +61,15 @@ impl Context {
 
 #[tonic::async_trait]
 impl DiagnosticsService for DiagnosticsHandlers {
+    type DiagnoseStream = Results;
+
+    async fn diagnose(
+        &self,
+        request: Request<v1::DiagnoseRequest>,
+    ) -> Result<Response<Self::DiagnoseStream>, Status> {
+        self.0.diagnose(request)
+    }
+
     async fn get_server_info(
         &self,
         _request: Request<v1::GetServerInfoRequest>,

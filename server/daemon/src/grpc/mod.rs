@@ -4,6 +4,7 @@
 mod conversation;
 mod conversation_events;
 mod convert;
+mod diagnosis;
 mod diagnostics;
 mod events;
 mod instance;
@@ -27,10 +28,11 @@ use claude_comms_store::Store;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    auth::Tokens, backend::Backend, config::Settings, dispatcher::Dispatcher, drain::DrainSwitch,
-    hub::EventHub, modules::Modules, telemetry::Observed,
+    auth::Tokens, backend::Backend, config::Settings, diagnosis::Diagnosis, dispatcher::Dispatcher,
+    drain::DrainSwitch, hub::EventHub, modules::Modules, telemetry::Observed,
 };
 
+pub use self::diagnosis::diagnostic_result;
 pub(crate) use self::{
     conversation::ConversationHandlers, diagnostics::DiagnosticsHandlers, instance::InstanceHandlers,
     limit::LimitLayer, module::ModuleHandlers, token::TokenHandlers,
@@ -40,6 +42,7 @@ pub(crate) use self::{
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub store: Arc<dyn Store>,
+    pub diagnosis: Diagnosis,
     pub dispatcher: Dispatcher,
     pub backend: Backend,
     pub hub: EventHub,

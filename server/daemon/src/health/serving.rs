@@ -142,19 +142,19 @@ mod tests {
     #[tokio::test]
     async fn each_service_says_whether_what_it_needs_is_there() {
         let (serving_now, service) = Serving::new().await;
-        assert_eq!(serving(&service).await, [true; 5]);
+        assert_eq!(serving(&service).await, [true; 6]);
         let no_cli = Standing { cli: false, ..GOOD };
         serving_now.tell(None, no_cli).await;
-        assert_eq!(serving(&service).await, [true, false, false, false, true]);
+        assert_eq!(serving(&service).await, [true, false, false, false, true, true]);
         serving_now.tell(Some(no_cli), GOOD).await;
-        assert_eq!(serving(&service).await, [true; 5]);
+        assert_eq!(serving(&service).await, [true; 6]);
         let no_store = Standing { store: false, ..GOOD };
         serving_now.tell(Some(GOOD), no_store).await;
-        assert_eq!(serving(&service).await, [false, false, false, false, true]);
+        assert_eq!(serving(&service).await, [false, false, false, false, true, false]);
         // Nothing brings a draining server back.
         serving_now.drain().await;
         serving_now.tell(Some(no_store), GOOD).await;
-        assert_eq!(serving(&service).await, [false; 5]);
+        assert_eq!(serving(&service).await, [false; 6]);
     }
 
     /// A service that is forgotten here is one that monitoring cannot ask about.

@@ -128,6 +128,26 @@ fn lock_file(path: &Path) -> io::Result<File> {
     open_private(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
 }
 
+/// Whether another holds the lock of a directory: its process id as far as it is known. Changes nothing.
+pub(crate) fn held_by(path: &Path) -> io::Result<Option<String>> {
+    let file = match open_private(&path.join(LOCK), OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // Given back when the file is closed. Shared: two who look do not see each other.
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(None),
+        Err(Errno::WOULDBLOCK) => Ok(Some(holder(&file))),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The store's file in a directory.
+pub(crate) fn store_of(path: &Path) -> PathBuf {
+    path.join(STORE)
+}
+
 fn holder(file: &File) -> String {
     let mut text = String::new();
     let read = file.take(32).read_to_string(&mut text);

@@ -35,5 +35,5 @@ mod turns;
 mod writer;
 
 pub use observer::{Commit, Observer};
-pub use open::Options;
+pub use open::{Options, inspect};
 pub use store::RedbStore;

@@ -62,6 +62,24 @@ pub(crate) struct Parts {
     pub(crate) file: PathBuf,
 }
 
+/// Looks at the store of a data directory without opening it: nothing is written. The version of its schema; `None` where
+/// there is no store yet. Blocking: after a kill the whole file is read.
+///
+/// # Errors
+/// [`OpenError`], as opening it would give.
+pub fn inspect(data_dir: &Path) -> Result<Option<u32>, OpenError> {
+    let unusable = |source| OpenError::Unusable { path: data_dir.to_owned(), source };
+    match directory::check(data_dir) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(unusable)?,
+    }
+    directory::refuse_shared(data_dir)?;
+    if let Some(holder) = directory::held_by(data_dir).map_err(unusable)? {
+        return Err(OpenError::InUse { path: data_dir.to_owned(), holder });
+    }
+    probe::look(&directory::store_of(data_dir), Options::default().cache_bytes)
+}
+
 /// Opens or makes the store of a data directory.
 pub(crate) fn open(data_dir: &Path, options: &Options) -> Result<Parts, OpenError> {
     let directory = DataDirectory::claim(data_dir)?;

@@ -31,9 +31,17 @@ pub(crate) enum Found {
 /// # Errors
 /// [`OpenError::Corrupt`], [`OpenError::Newer`], or [`OpenError::Unusable`] where the system refuses to read it.
 pub(crate) fn probe(path: &Path, cache_bytes: usize) -> Result<Found, OpenError> {
+    Ok(look(path, cache_bytes)?.map_or(Found::Nothing, |_| Found::Store))
+}
+
+/// The version of the schema; `None` where there is nothing.
+///
+/// # Errors
+/// As [`probe`].
+pub(crate) fn look(path: &Path, cache_bytes: usize) -> Result<Option<u32>, OpenError> {
     let file = match directory::open_private(path, OpenOptions::new().read(true)) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(OpenError::Unusable { path: path.to_owned(), source }),
     };
     check_magic(&file).map_err(|why| corrupt(path, why))?;
@@ -45,7 +53,7 @@ pub(crate) fn probe(path: &Path, cache_bytes: usize) -> Result<Found, OpenError>
         Some(found) if found > schema::VERSION => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: schema::VERSION })
         }
-        Some(_) => Ok(Found::Store),
+        Some(found) => Ok(Some(found)),
     }
 }
 
