@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal as _;
 
+#[cfg(feature = "otlp")]
+use claude_comms_server::telemetry::otlp::Traces;
 use claude_comms_server::{
     Server,
     config::{self as server_config, Overrides, Settings},
@@ -23,8 +25,22 @@ use crate::{
 pub(crate) fn run(serve: Serve, ui: &Ui) -> Result<Exit, Failure> {
     let overrides = config::overrides(serve.settings);
     let config = config::load(&overrides)?.config;
-    log(serve.log_format, ui);
     let runtime = runtime()?;
+    #[cfg(feature = "otlp")]
+    let traces = {
+        let _entered = runtime.enter();
+        let to = config.telemetry.otlp_endpoint.as_deref().map(Traces::to).transpose();
+        to.map_err(|error| Failure::new(Exit::Usage, chain(&error)))?
+    };
+    #[cfg(feature = "otlp")]
+    log(serve.log_format, ui, traces.as_ref().map(Traces::layer));
+    #[cfg(not(feature = "otlp"))]
+    if config.telemetry.otlp_endpoint.is_some() {
+        let words = "telemetry.otlp_endpoint: this program was built without the feature otlp; leave the key out, or build with --features otlp";
+        return Err(Failure::new(Exit::Usage, words));
+    }
+    #[cfg(not(feature = "otlp"))]
+    log(serve.log_format, ui, None::<tracing_subscriber::layer::Identity>);
     let exit = runtime.block_on(async {
         // Before the server starts: a signal while it recovers must not leave a half-started one.
         let mut signals = Signals::new()?;
@@ -66,6 +82,10 @@ pub(crate) fn run(serve: Serve, ui: &Ui) -> Result<Exit, Failure> {
         ended.map_err(|error| Failure::new(Exit::Failed, chain(&error)))?;
         Ok(Exit::Done)
     });
+    #[cfg(feature = "otlp")]
+    if let Some(traces) = traces {
+        traces.flush();
+    }
     // Whatever still runs after a second signal is not waited for: the kernel closes the life pipes of all processes.
     runtime.shutdown_background();
     exit
@@ -80,7 +100,11 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Sends the log to standard error. Other people's crates say little even with `--verbose`.
-fn log(format: LogFormat, ui: &Ui) {
+fn log(
+    format: LogFormat,
+    ui: &Ui,
+    traces: Option<impl tracing_subscriber::Layer<tracing_subscriber::Registry> + Send + Sync>,
+) {
     let level = match (ui.quiet, ui.verbose) {
         (true, _) => tracing::Level::WARN,
         (false, true) => tracing::Level::DEBUG,
@@ -96,7 +120,7 @@ fn log(format: LogFormat, ui: &Ui) {
         }
     };
     // Only a second call in one process could fail.
-    let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
+    let _ = tracing_subscriber::registry().with(traces).with(layer.with_filter(targets)).try_init();
 }
 
 /// Reads the settings again at each SIGHUP. Returns when the terminal that the server was started on is gone, which is

@@ -211,6 +211,13 @@ pub(super) const KEYS: &[Key] = &[
         reload: Restart,
     },
     Key {
+        path: "telemetry.otlp_endpoint",
+        doc: "Where traces go: an OpenTelemetry collector that speaks OTLP over gRPC. Needs a build with the feature `otlp` (docs/metrics.md).",
+        kind: OptionalText(|c| &mut c.telemetry.otlp_endpoint),
+        unset: Words("nowhere", "http://127.0.0.1:4317"),
+        reload: Restart,
+    },
+    Key {
         path: "tls.cert",
         doc: "The server's certificate and those between it and its authority, PEM; needed for `https`. A changed file is served to new connections within a second, one that cannot be used changes nothing and is warned of.",
         kind: OptionalPath(|c| &mut c.tls.cert),

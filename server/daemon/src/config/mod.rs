@@ -144,6 +144,8 @@ pub struct PoolOptions {
 pub struct TelemetryOptions {
     /// Where Prometheus may scrape.
     pub metrics_listen: Vec<Listen>,
+    /// Where traces go; refused in builds without the feature `otlp`.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// All settings, checked.

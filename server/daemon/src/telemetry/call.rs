@@ -12,8 +12,13 @@ use prometheus::IntCounter;
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt as _;
 use tower::{Layer, Service};
+use tracing::Instrument as _;
 
-use super::{Figures, figures::OTHER};
+use super::{
+    Figures,
+    figures::OTHER,
+    trace::{self, Parent},
+};
 
 tokio::task_local! {
     static ORIGIN: Origin;
@@ -27,6 +32,7 @@ pub struct Origin(Option<Arc<Call>>);
 struct Call {
     method: Arc<str>,
     trace_id: Option<String>,
+    span: Parent,
 }
 
 impl Origin {
@@ -38,6 +44,11 @@ impl Origin {
     /// Its method, `SendMessage`; empty for none.
     pub fn rpc(&self) -> &str {
         self.0.as_ref().map_or("", |call| &call.method)
+    }
+
+    /// The span that its turn belongs to.
+    pub(crate) fn parent(&self) -> Parent {
+        self.0.as_ref().map(|call| call.span.clone()).unwrap_or_default()
     }
 
     /// The caller's trace, 32 hexadecimal digits, when it sent a `traceparent`.
@@ -133,9 +144,14 @@ where
         method.calls.inc();
         let traceparent = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
         let trace_id = traceparent.and_then(trace_id);
-        let origin = Origin(Some(Arc::new(Call { method: Arc::clone(&method.name), trace_id })));
+        let span = trace::call(&method.name, request.headers());
+        let origin = Origin(Some(Arc::new(Call {
+            method: Arc::clone(&method.name),
+            trace_id,
+            span: Parent::of(&span),
+        })));
         let figures = self.layer.figures.clone();
-        let call = ORIGIN.scope(origin, self.inner.call(request));
+        let call = ORIGIN.scope(origin, self.inner.call(request)).instrument(span);
         Box::pin(async move {
             let response = call.await?;
             if let Some(status) = response.extensions().get::<Status>() {

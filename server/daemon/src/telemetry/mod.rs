@@ -9,8 +9,11 @@ pub mod catalogue;
 pub(crate) mod endpoint;
 mod figures;
 mod gather;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod process;
 mod snapshot;
+pub mod trace;
 mod turn;
 
 pub use self::{

@@ -32,6 +32,13 @@ impl Asker {
     }
 }
 
+impl Asker {
+    /// The span that its turn belongs to.
+    pub(crate) fn parent(&self) -> super::trace::Parent {
+        self.origin.parent()
+    }
+}
+
 impl Figures {
     /// A turn's terminal record is on disk.
     pub fn turn_ended(&self, turn: &Turn, asker: &Asker, settled: Settled) {

@@ -9,6 +9,7 @@ use claude_comms_store::Lease as Claim;
 use claude_comms_stream_json::turn::{TurnEnd, TurnUpdate};
 use claude_comms_supervisor::{ExitInfo, Stop};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
     backend::chain,
     dispatcher::{Lease, LeaseReport},
     live::LiveEvent,
+    telemetry::trace,
 };
 
 /// A turn that holds an instance.
@@ -99,7 +101,8 @@ impl<'a> Drive<'a> {
                 },
             };
             let message = self.turn.message().to_owned();
-            let attempt = self.exchange(user_uuid, message, claim).await;
+            let span = trace::exchange(self.turn.attempt);
+            let attempt = self.exchange(user_uuid, message, claim).instrument(span).await;
             match self.judged(attempt, claim).await {
                 Attempt::Ended(end, said) => {
                     // The last of the text is on its way before the disk is asked.

@@ -21,6 +21,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use self::{drive::Drive, end::End};
@@ -29,7 +30,7 @@ use crate::{
     dispatcher::{Command, Lease, LeaseReport, NewTurn, Refused, Submitted},
     hub::EventHub,
     live::LiveTurn,
-    telemetry::{Asker, Figures, call::Origin},
+    telemetry::{Asker, Figures, call::Origin, trace},
 };
 
 /// How a turn comes into this server's hands.
@@ -87,8 +88,9 @@ pub(crate) fn spawn(task: TurnTask, begin: Begin) {
     let (conversation, _) = begin.place();
     let (commands, hub, store) = (task.commands.clone(), task.hub.clone(), Arc::clone(&task.store));
     let (id, live) = (task.id, Arc::clone(&task.live));
+    let span = trace::turn(id, conversation, &task.asker.parent());
     let (tracker, figures) = (task.tracker.clone(), task.figures.clone());
-    let running = tracker.spawn(run(task, begin));
+    let running = tracker.spawn(run(task, begin).instrument(span));
     tracker.spawn(async move {
         if running.await.is_err() {
             tracing::error!(turn.id = %id, "the turn's task panicked");
@@ -143,7 +145,7 @@ impl TurnTask {
         let deadline = deadline(&turn);
         let lease = match lease {
             Some(lease) => lease,
-            None => match self.wait_for_instance(deadline).await {
+            None => match self.wait_for_instance(deadline).instrument(trace::queue()).await {
                 Ok(lease) => lease,
                 Err(Some(transition)) => {
                     self.finish(End::unstarted(turn.attempt, transition), turn.asked).await;
@@ -153,7 +155,8 @@ impl TurnTask {
                 Err(None) => return None,
             },
         };
-        Drive::new(self, turn, conversation, lease, deadline).run(started).await
+        let span = trace::lease(lease.instance_id);
+        Drive::new(self, turn, conversation, lease, deadline).run(started).instrument(span).await
     }
 
     /// Makes the turn durable and answers who asked. With an idle process at hand, acceptance and start are one commit.

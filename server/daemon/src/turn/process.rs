@@ -6,6 +6,7 @@ use claude_comms_model::{EventKind, Failure, FailureReason, Transition, Turn};
 use claude_comms_store::{Lease as Claim, StartTurn};
 use claude_comms_supervisor::{ExitInfo, StartError, Stop};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
@@ -13,7 +14,10 @@ use super::{
     end::End,
     requested, take_up,
 };
-use crate::backend::{NotReadyReason, Running, chain};
+use crate::{
+    backend::{NotReadyReason, Running, chain},
+    telemetry::trace,
+};
 
 /// How long an interrupted process may take to give up its turn before it is ended.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
@@ -79,6 +83,7 @@ impl Drive<'_> {
             model.as_deref(),
             take_up(attempt),
         );
+        let starting = starting.instrument(trace::start_process(attempt));
         let transition = tokio::select! {
             started = starting => match started {
                 Ok(running) => return Ok(running),

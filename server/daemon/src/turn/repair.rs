@@ -3,6 +3,7 @@
 use claude_comms_store::Lease as Claim;
 use claude_comms_stream_json::turn::{Outcome, TurnEnd};
 use claude_comms_supervisor::Stop;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     drive::{Attempt, Drive},
     end::{Said, usage_of},
 };
+use crate::telemetry::trace;
 
 impl Drive<'_> {
     /// What an attempt comes to once its answer was judged. Data that does not fit is asked for once more; whoever wanted
@@ -66,7 +68,8 @@ impl Drive<'_> {
                 self.task.figures.answer_repaired();
                 self.renew(turn);
                 self.task.live.publish(vec![event]);
-                self.exchange(user_uuid, message, claim).await
+                let span = trace::exchange(self.turn.attempt);
+                self.exchange(user_uuid, message, claim).instrument(span).await
             }
             Err(error) => {
                 self.record_failed(&error);

@@ -109,3 +109,14 @@ async fn a_port_that_is_taken_keeps_the_server_from_starting() {
     assert!(exchange(answer, &get("/metrics")).await.starts_with("HTTP/1.1 200 "));
     drop(server);
 }
+
+#[tokio::test]
+async fn an_endpoint_for_traces_is_refused_by_a_build_that_cannot_send_them() {
+    let (refused, _) = TestServer::simulated()
+        .configuration("telemetry: { otlp_endpoint: 'http://127.0.0.1:4317' }\n")
+        .try_start()
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("--features otlp"), "{refused:?}");
+}
