@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use claude_comms_proto::v1::{
     CancelTurnRequest, DrainRequest, GetInstanceRequest, GetServerInfoRequest, GetTurnRequest,
-    InterruptInstanceRequest, PauseInstanceRequest, QueryInstanceRequest, QueryModuleRequest,
-    ResumeInstanceRequest, SendMessageRequest, StartInstanceRequest, StopInstanceRequest, StopMode,
-    SubmitMessageRequest, SubmitModuleQueryRequest, UpgradeConversationRequest, WaitTurnRequest,
-    WatchTurnRequest,
+    InterruptInstanceRequest, MonitorInstanceRequest, PauseInstanceRequest, QueryInstanceRequest,
+    QueryModuleRequest, ResumeInstanceRequest, SendMessageRequest, StartInstanceRequest, StopInstanceRequest,
+    StopMode, SubmitMessageRequest, SubmitModuleQueryRequest, UpgradeConversationRequest, WaitTurnRequest,
+    WatchConversationRequest, WatchPoolRequest, WatchTurnRequest,
 };
 use claude_comms_tests::{Client, TestServer, client::reason, within};
 use tonic::Status;
@@ -31,6 +31,9 @@ pub(super) fn changes(name: &str) -> bool {
     !matches!(
         name,
         "GetInstance"
+            | "MonitorInstance"
+            | "WatchPool"
+            | "WatchConversation"
             | "GetTurn"
             | "WatchTurn"
             | "WaitTurn"
@@ -78,6 +81,15 @@ async fn call(client: &Client, name: &str, target: &Target) -> Result<(), Status
         "StartInstance" => {
             let request = StartInstanceRequest { conversation_id, ..Default::default() };
             instances.start_instance(request).await.map(drop)
+        }
+        "MonitorInstance" => {
+            let request = MonitorInstanceRequest { id, ..Default::default() };
+            instances.monitor_instance(request).await.map(drop)
+        }
+        "WatchPool" => instances.watch_pool(WatchPoolRequest {}).await.map(drop),
+        "WatchConversation" => {
+            let request = WatchConversationRequest { conversation_id, ..Default::default() };
+            conversations.watch_conversation(request).await.map(drop)
         }
         "StopInstance" => {
             let request = StopInstanceRequest { id, mode: StopMode::Now.into() };

@@ -22,6 +22,8 @@ const STATES: [&str; 8] = ["unknown", "idle", "busy", "pausing", "paused", "exit
 const EXPECTED: &[(&[&str], [&str; 8])] = &[
     (&["GetInstance"], [NO_INSTANCE, "ok", "ok", "ok", "ok", "ok", "ok", "ok"]),
     (&["StartInstance"], [NO_CONVERSATION, SERVED, SERVED, SERVED, SERVED, SERVED, "ok", DRAINING]),
+    (&["MonitorInstance"], [NO_INSTANCE, "ok", "ok", "ok", "ok", "ok", "ok", "ok"]),
+    (&["WatchConversation"], [NO_CONVERSATION, "ok", "ok", "ok", "ok", "ok", "ok", "ok"]),
     (&["StopInstance"], [NO_INSTANCE, "ok", "ok", "ok", "ok", "ok", "ok", "ok"]),
     (&["PauseInstance", "ResumeInstance"], [NO_INSTANCE, "ok", "ok", "ok", "ok", "ok", STOPPED, DRAINING]),
     (&["InterruptInstance"], [NO_INSTANCE, NOT_BUSY, "ok", "ok", NOT_BUSY, NOT_BUSY, STOPPED, "ok"]),
@@ -110,7 +112,7 @@ const EXPECTED: &[(&[&str], [&str; 8])] = &[
         ],
     ),
     // About the server: the state of an instance makes no difference.
-    (&["GetServerInfo", "status"], ["ok"; 8]),
+    (&["GetServerInfo", "WatchPool", "status"], ["ok"; 8]),
     (&["Drain", "drain"], ["ok"; 8]),
 ];
 
