@@ -50,8 +50,8 @@ impl Watched {
         };
         match what {
             Event::Turn(turn) => {
-                for turn in self.in_turn(turn) {
-                    give(turn.time, Event::Turn(turn));
+                for turn in self.in_turn(*turn) {
+                    give(turn.time, Event::Turn(Box::new(turn)));
                 }
             }
             Event::Stderr(piece) => {
@@ -59,11 +59,10 @@ impl Watched {
                     give(time, Event::Stderr(piece));
                 }
             }
+            Event::Health(health) if self.checked == health.checked_time => {}
             Event::Health(health) => {
-                if self.checked != health.checked_time {
-                    self.checked = health.checked_time;
-                    give(time, Event::Health(health));
-                }
+                self.checked = health.checked_time;
+                give(time, Event::Health(health));
             }
             // Durable: each has its own number, but for the state that a watcher is told who begins now.
             what if fresh || !again => give(time, what),

@@ -76,7 +76,7 @@ impl Screen<'_> {
         let first = printable(lines.next().unwrap_or_default());
         let mut shown = format!("{time}  {}  {first}\n", paint.paint(Tone::Strong, &format!("{what:<7}")));
         for line in lines {
-            shown.push_str(&format!("{:23}{}\n", "", printable(line)));
+            shown.extend([" ".repeat(23), printable(line), "\n".to_owned()]);
         }
         self.ui.write(&shown)
     }
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn people_read_a_word_and_a_sentence_for_each_kind_of_event() {
         let turn_id = "019ab000-0000-7000-8000-00000000abcd".to_owned();
-        let event = |event| Event::Turn(v1::TurnEvent { event: Some(event), ..Default::default() });
+        let event = |event| Event::Turn(Box::new(v1::TurnEvent { event: Some(event), ..Default::default() }));
         let usage = Some(v1::Usage { input_tokens: 12, output_tokens: 34, ..Default::default() });
         let events = [
             Event::StateChanged(v1::InstanceStateChanged { state: 2, previous: 0 }),

@@ -13,7 +13,7 @@ fn state(sequence: u64) -> v1::InstanceEvent {
 fn in_turn(sequence: u64, of_turn: u64, at: i32, what: InTurn) -> v1::InstanceEvent {
     let time = Some(prost_types::Timestamp { seconds: 5, nanos: at });
     let turn = v1::TurnEvent { sequence: of_turn, turn_id: "t".into(), time, event: Some(what) };
-    v1::InstanceEvent { time, ..event(sequence, Event::Turn(turn)) }
+    v1::InstanceEvent { time, ..event(sequence, Event::Turn(Box::new(turn))) }
 }
 
 fn text(offset: u64, text: &str) -> InTurn {

@@ -153,7 +153,7 @@ impl InstanceEvents {
             Seen::Turn(turn_id, told) => {
                 let text = matches!(told, Told::Text { .. });
                 let event = events::wire(&turn_id.to_string(), told);
-                (event.time.or_else(|| if text { None } else { now() }), Wire::Turn(event))
+                (event.time.or_else(|| if text { None } else { now() }), Wire::Turn(Box::new(event)))
             }
             Seen::Stderr(generation, piece) => {
                 let (text, skipped_bytes, offset) = (piece.text, piece.skipped_bytes, piece.offset);

@@ -1,12 +1,18 @@
 //! Logs of instances: numbers without gaps whatever happens between, and how long they are kept.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use claude_comms_model::{
     ConversationId, Instance, InstanceId, InstanceState, LogEvent, LogKind, NewLogEvent, Timestamp, TurnId,
     TurnStateKind, Usage,
 };
-use claude_comms_store::{STOPPED_INSTANCES, Store};
+use claude_comms_store::{Observer, Options, RedbStore, STOPPED_INSTANCES, Store};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -69,6 +75,32 @@ async fn a_log_is_read_from_anywhere_in_pieces_as_it_was_written() {
     assert_eq!(place.store.instance_log(id, 10, 4).await.unwrap(), []);
     assert_eq!(place.store.instance_log(id, u64::MAX, 4).await.unwrap(), []);
     assert_eq!(log(&*place.store, InstanceId(Uuid::now_v7())).await, []);
+}
+
+#[tokio::test]
+async fn a_turn_and_what_happens_to_its_instance_are_two_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    let commits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&commits);
+    let observer = Observer::new(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let store = RedbStore::open(dir.path(), Options { observer, ..Options::default() }).unwrap();
+    let conversation = conversation(&store).await;
+    let id = InstanceId(Uuid::now_v7());
+    for turn in 0..10 {
+        let before = commits.load(Ordering::Relaxed);
+        let begun = vec![new(id, 0), new(id, 1)];
+        let (logged, begun) =
+            tokio::join!(store.log_instances(begun), accept(&store, running_request(conversation)));
+        assert_eq!(logged.unwrap()[0].sequence, turn * 4 + 1);
+        let ended = vec![new(id, 2), new(id, 0)];
+        let finish = complete(&begun.turn, begun.lease);
+        let (logged, finished) = tokio::join!(store.log_instances(ended), store.finish_turn(finish));
+        finished.unwrap();
+        assert_eq!(logged.unwrap()[1].sequence, turn * 4 + 4);
+        assert_eq!(commits.load(Ordering::Relaxed) - before, 2);
+    }
 }
 
 #[tokio::test]

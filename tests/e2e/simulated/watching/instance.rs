@@ -2,6 +2,7 @@
 
 use claude_comms_proto::v1::{InstanceState, TurnState, instance_event::Event, turn_event::Event as InTurn};
 use claude_comms_tests::{TestServer, client::reason, tools::scale};
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use super::{
@@ -32,7 +33,7 @@ async fn states_processes_turns_text_tools_retries_stderr_and_usage_are_all_seen
     assert_eq!(turn.text, "It is sunny.", "{turn:?}");
     watcher.until_idle_after(1).await;
     stop(&client, &id).await;
-    watcher.to_end().await;
+    watcher.finish().await;
     let durable = words(&watcher.durable());
     // The system's word, and when a process dies, come when they come.
     assert!(durable.contains(&"exit 7".to_owned()), "{durable:?}");
@@ -85,7 +86,7 @@ async fn states_processes_turns_text_tools_retries_stderr_and_usage_are_all_seen
     assert!((ended.cost_usd - turn.cost_usd).abs() < 1e-9 && ended.duration.is_some());
     // It is all kept, and the stream of a stopped instance ends.
     let mut again = monitor(&client, &id, Some(0)).await;
-    again.to_end().await;
+    again.finish().await;
     assert_eq!(again.durable(), watcher.durable());
 }
 
@@ -122,7 +123,8 @@ async fn a_watcher_who_is_cut_off_at_every_event_sees_the_same_as_one_who_never_
     let server = TestServer::simulated().start().await;
     let client = server.client().await;
     let id = start_instance(&client, "").await.id;
-    let asking = tokio::spawn({
+    let mut asking = JoinSet::new();
+    asking.spawn({
         let (client, id) = (client.clone(), id.clone());
         async move {
             for prompt in 0..20 {
@@ -147,9 +149,9 @@ async fn a_watcher_who_is_cut_off_at_every_event_sees_the_same_as_one_who_never_
         }
         last = watcher.last();
     }
-    asking.await.unwrap();
+    asking.join_all().await;
     let mut whole = monitor(&client, &id, Some(0)).await;
-    whole.to_end().await;
+    whole.finish().await;
     assert_eq!(pieces, whole.durable());
     assert!(pieces.len() > 80, "{}", pieces.len());
 }
@@ -198,7 +200,8 @@ async fn what_was_told_is_there_after_the_server_is_killed() {
     for kill in 0..kills {
         let client = server.client().await;
         let mut watcher = monitor(&client, &id, Some(0)).await;
-        let asking = tokio::spawn({
+        let mut asking = JoinSet::new();
+        asking.spawn({
             let (client, id) = (client.clone(), id.clone());
             async move {
                 loop {
@@ -219,7 +222,7 @@ async fn what_was_told_is_there_after_the_server_is_killed() {
         }
         server.kill9().await;
         while let Ok(Some(_)) = watcher.try_next().await {}
-        asking.await.unwrap();
+        asking.join_all().await;
         let told = watcher.durable();
         assert_eq!(told[..known.len()], known, "kill {kill}");
         known = told;

@@ -27,7 +27,7 @@ async fn turns(client: &Client, id: &str, count: usize) -> Duration {
 
 /// Reads to the end of the instance; the durable sequences and how many bytes of text it saw.
 async fn read(mut watcher: Watcher) -> Vec<u64> {
-    watcher.to_end().await;
+    watcher.finish().await;
     watcher.durable().iter().map(|event| event.sequence).collect()
 }
 
@@ -74,7 +74,7 @@ async fn a_thousand_watchers_and_a_stalled_one_cost_bounded_memory_and_slow_nobo
     assert!(growth < MOST_GROWTH_BYTES, "{growth} bytes");
     assert!(with_stalled < alone * 4 + Duration::from_secs(2), "{with_stalled:?}, alone {alone:?}");
     // Who stalled comes back to life and sees it all too.
-    stalled.to_end().await;
+    stalled.finish().await;
     let of_stalled: Vec<_> = stalled.durable().iter().map(|event| event.sequence).collect();
     assert_eq!(of_stalled, seen[0]);
     let ended = stalled.events.iter().filter(|event| matches!(event.event, Some(Event::TurnEnded(_))));

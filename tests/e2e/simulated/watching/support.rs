@@ -68,7 +68,7 @@ impl Watcher {
     }
 
     /// Reads to the end of the stream.
-    pub(super) async fn to_end(&mut self) -> &[InstanceEvent] {
+    pub(super) async fn finish(&mut self) -> &[InstanceEvent] {
         while self.next().await.is_some() {}
         &self.events
     }
