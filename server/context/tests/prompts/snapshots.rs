@@ -2,7 +2,7 @@
 
 use claude_comms_context::answer::OutputSchema;
 use claude_comms_context::templates::Layer;
-use claude_comms_context::{Ask, Composer, Focus};
+use claude_comms_context::{Ask, Composer, Focus, Scene};
 use serde_json::json;
 
 use crate::scenes::{
@@ -80,6 +80,23 @@ fn error_told_to_a_person() {
     let none = parameters(&[]);
     let ask = Ask { template: Some("error"), prompt: "[1203] collection not found: blocks", ..ask(&none) };
     insta::assert_snapshot!(message(person_asks_arangodb(), &ask).text);
+}
+
+#[test]
+fn every_built_in_message_for_every_pair() {
+    let (given, history) = (parameters(&[("request", json!("Do it."))]), turns(2));
+    let none = parameters(&[]);
+    for (pair, scene) in [
+        ("marker_arangodb", marker_asks_arangodb as fn() -> Scene),
+        ("person_arangodb", person_asks_arangodb),
+        ("teapot_kettle", teapot_asks_kettle),
+    ] {
+        for template in ["query", "follow_up", "multi_turn", "response", "error"] {
+            let parameters = if template == "response" { &given } else { &none };
+            let ask = Ask { template: Some(template), history: &history, ..ask(parameters) };
+            insta::assert_snapshot!(format!("{template}_{pair}"), message(scene(), &ask).text);
+        }
+    }
 }
 
 #[test]

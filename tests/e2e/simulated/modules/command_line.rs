@@ -293,3 +293,22 @@ async fn descriptors_are_checked_without_a_server() {
     let standard = repository.join("descriptors/standard");
     let _ = check(&[standard.to_str().unwrap()]).await.expect(0);
 }
+
+#[tokio::test]
+async fn every_bad_descriptor_is_refused_with_exit_code_1_and_its_name() {
+    let world = World::new();
+    let bad = claude_comms_tests::tools::repository().join("descriptors/tests/bad");
+    let files: Vec<_> = fs::read_dir(&bad).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 30, "{} files", files.len());
+    for file in files {
+        let mut command = world.command(&claude_comms_tests::tools::server_binary());
+        let ran = Ran::to_end({
+            command.arg("validate-module").arg(&file);
+            command
+        })
+        .await
+        .expect(1);
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(ran.stdout.contains(name) || ran.stderr.contains(name), "{name}: {ran:?}");
+    }
+}
