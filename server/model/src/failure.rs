@@ -1,4 +1,4 @@
-//! Why turns end without an answer. The names are stable: clients act on them, docs/errors.md explains them.
+//! Why turns end without an answer. The names are stable: clients act on them, docs/troubleshooting.md explains them.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,10 @@
 //! Every error has its code and its reason, and carries what a client needs to act on it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use claude_comms_model::{
-    InstanceId, ModuleRecord, RequestId, ServerId, Timestamp, TokenScope, Turn, TurnState,
+    CancelReason, FailureReason, InstanceId, ModuleRecord, RequestId, ServerId, Timestamp, TokenScope, Turn,
+    TurnState,
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -292,4 +293,28 @@ fn a_status_always_fits_the_headers_of_a_client() {
     }
     let spawn = Status::from(ApiError::Refused(Refused::SpawnFailed(format!("{long}the last words"))));
     assert!(spawn.message().ends_with("the last words"));
+}
+
+/// The reasons of a section's first table, each with a cause and a remedy.
+fn documented(section: &str) -> BTreeSet<&'static str> {
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/troubleshooting.md"));
+    let start = page.find(&format!("\n## {section}\n")).expect("the section is there") + 1;
+    let rows = page[start..].lines().skip_while(|line| !line.starts_with("| `"));
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+            let [.., cause, remedy] = cells[..] else { panic!("no cause and remedy: {line}") };
+            assert!(cause.len() > 5 && remedy.len() > 4, "cause and remedy in words: {line}");
+            cells[0].trim_matches('`')
+        })
+        .collect()
+}
+
+#[test]
+fn troubleshooting_has_every_reason_and_no_other_with_its_cause_and_remedy() {
+    assert_eq!(documented("Calls that fail"), cases().into_iter().map(|(_, _, reason)| reason).collect());
+    let failed = FailureReason::ALL.iter().map(|reason| reason.as_str());
+    assert_eq!(documented("Turns that FAILED"), failed.collect());
+    let cancelled = CancelReason::ALL.iter().map(|reason| reason.as_str());
+    assert_eq!(documented("Turns that were CANCELLED"), cancelled.collect());
 }
