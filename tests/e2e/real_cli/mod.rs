@@ -13,6 +13,7 @@ mod oauth;
 mod process_death;
 mod refusals;
 mod requests;
+mod secrets;
 mod server_death;
 mod stage;
 mod streams;
