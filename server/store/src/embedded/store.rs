@@ -15,7 +15,7 @@ use claude_comms_model::{
 };
 use redb::{Database, ReadTransaction, ReadableDatabase};
 use tokio::sync::mpsc;
-use tracing::{Instrument as _, Level, Span};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
@@ -117,7 +117,7 @@ impl RedbStore {
             drop(sender);
             outcome.await.map_err(|_| closed())?
         };
-        written.instrument(span()).await
+        written.instrument(writer::span()).await
     }
 
     /// A read of a few rows, at once: it takes microseconds.
@@ -183,13 +183,6 @@ impl Drop for RedbStore {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The span of a write, where it belongs to one that is traced.
-fn span() -> Span {
-    let traced =
-        tracing::span_enabled!(target: "otel::claude_comms", Level::INFO) && !Span::current().is_none();
-    if traced { tracing::info_span!(target: "otel::claude_comms", "store.write") } else { Span::none() }
 }
 
 pub(super) fn closed() -> StoreError {

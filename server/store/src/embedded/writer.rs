@@ -14,6 +14,7 @@ use std::{
 
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Level, Span};
 
 use super::{
     observer::{Commit, Observer},
@@ -165,4 +166,11 @@ impl WriterTask {
             Err(error) => void(error),
         }
     }
+}
+
+/// The span of a write, where it belongs to one that is traced.
+pub(super) fn span() -> Span {
+    let traced =
+        tracing::span_enabled!(target: "otel::claude_comms", Level::INFO) && !Span::current().is_none();
+    if traced { tracing::info_span!(target: "otel::claude_comms", "store.write") } else { Span::none() }
 }
