@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(serving(&service).await, [true; 6]);
         let no_store = Standing { store: false, ..GOOD };
         serving_now.tell(Some(GOOD), no_store).await;
-        assert_eq!(serving(&service).await, [false, false, false, false, true, false]);
+        assert_eq!(serving(&service).await, [false, false, false, false, false, true]);
         // Nothing brings a draining server back.
         serving_now.drain().await;
         serving_now.tell(Some(no_store), GOOD).await;
