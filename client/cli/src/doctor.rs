@@ -37,7 +37,8 @@ pub(crate) fn run(global: &Global, doctor: Doctor, ui: &Ui) -> Result<Exit, Fail
                     "no server answers at {}: checked here, with the settings that one would have",
                     client.endpoint()
                 ));
-                return here(doctor, ui, &mut context.patience).await;
+                // Boxed: it is large, and rare.
+                return Box::pin(here(doctor, ui, &mut context.patience)).await;
             }
             Err(error) => return Err(error.into()),
         };
@@ -138,13 +139,12 @@ impl<'u> Shown<'u> {
 fn lines(result: &v1::DiagnosticResult, paint: impl Fn(Tone, &str) -> String) -> String {
     let status = state(result.status().as_str_name());
     let message = printable(&result.message.replace('\n', " "));
-    let mut text =
-        format!("{:<14} {} {message}\n", result.check, paint(tone(status), &format!("{status:<8}")));
-    if !result.remedy.is_empty() {
-        let remedy = printable(&result.remedy.replace('\n', " "));
-        text.push_str(&format!("{:<14} {:<8} {} {remedy}\n", "", "", paint(Tone::Strong, "remedy:")));
+    let row = format!("{:<14} {} {message}\n", result.check, paint(tone(status), &format!("{status:<8}")));
+    if result.remedy.is_empty() {
+        return row;
     }
-    text
+    let remedy = printable(&result.remedy.replace('\n', " "));
+    format!("{row}{:<14} {:<8} {} {remedy}\n", "", "", paint(Tone::Strong, "remedy:"))
 }
 
 #[cfg(test)]
