@@ -33,14 +33,15 @@ pub(crate) fn run(serve: Serve, ui: &Ui) -> Result<Exit, Failure> {
         to.map_err(|error| Failure::new(Exit::Usage, chain(&error)))?
     };
     #[cfg(feature = "otlp")]
-    log(serve.log_format, ui, traces.as_ref().map(Traces::layer));
+    let others = traces.iter().map(|traces| traces.layer().boxed()).collect();
+    #[cfg(not(feature = "otlp"))]
+    let others = Vec::new();
     #[cfg(not(feature = "otlp"))]
     if config.telemetry.otlp_endpoint.is_some() {
         let words = "telemetry.otlp_endpoint: this program was built without the feature otlp; leave the key out, or build with --features otlp";
         return Err(Failure::new(Exit::Usage, words));
     }
-    #[cfg(not(feature = "otlp"))]
-    log(serve.log_format, ui, None::<tracing_subscriber::layer::Identity>);
+    log(serve.log_format, ui, others);
     let exit = runtime.block_on(async {
         // Before the server starts: a signal while it recovers must not leave a half-started one.
         let mut signals = Signals::new()?;
@@ -99,12 +100,14 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(Exit::Failed, format!("start the runtime: {error}")))
 }
 
+/// Who hears what the server says of itself.
+type Listener = Box<dyn tracing_subscriber::Layer<tracing_subscriber::Registry> + Send + Sync>;
+
 /// Sends the log to standard error. Other people's crates say little even with `--verbose`.
-fn log(
-    format: LogFormat,
-    ui: &Ui,
-    traces: Option<impl tracing_subscriber::Layer<tracing_subscriber::Registry> + Send + Sync>,
-) {
+///
+/// Each of the `others` must have a filter of its own: one layer without, be it `None`, makes every span of ours one that
+/// might be wanted, and the log's filter then drops lines that follow one.
+fn log(format: LogFormat, ui: &Ui, others: Vec<Listener>) {
     let level = match (ui.quiet, ui.verbose) {
         (true, _) => tracing::Level::WARN,
         (false, true) => tracing::Level::DEBUG,
@@ -120,7 +123,9 @@ fn log(
         }
     };
     // Only a second call in one process could fail.
-    let _ = tracing_subscriber::registry().with(traces).with(layer.with_filter(targets)).try_init();
+    let mut listeners = others;
+    listeners.push(layer.with_filter(targets).boxed());
+    let _ = tracing_subscriber::registry().with(listeners).try_init();
 }
 
 /// Reads the settings again at each SIGHUP. Returns when the terminal that the server was started on is gone, which is

@@ -2,7 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the place and the error")]
 
-use std::{collections::HashMap, ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use claude_comms_proto::v1::{
     CreateConversationRequest, SendMessageRequest, conversation_service_client::ConversationServiceClient,
@@ -23,11 +32,23 @@ use opentelemetry_proto::tonic::{
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt as _};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 const CANARY: &str = "Zwiebelfisch";
+const UNTRACED: u64 = 10;
+
+/// Counts turns' lines, filtered as the log is.
+struct Lines(Arc<AtomicU64>);
+
+impl<S: tracing::Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &tracing::Event<'_>, _context: tracing_subscriber::layer::Context<'_, S>) {
+        if event.metadata().target() == "claude_comms::turn" {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
 
 /// Keeps every span.
 struct Collector(mpsc::Sender<Span>);
@@ -73,7 +94,11 @@ async fn a_turns_spans_are_one_trace_under_its_caller() {
     let collector = tracker.spawn(collecting);
 
     let traces = Traces::to(&endpoint).unwrap();
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(traces.layer())).unwrap();
+    let lines = Arc::new(AtomicU64::new(0));
+    let log =
+        Targets::new().with_default(tracing::Level::WARN).with_target("claude_comms", tracing::Level::INFO);
+    let listeners = vec![traces.layer().boxed(), Lines(Arc::clone(&lines)).with_filter(log).boxed()];
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(listeners)).unwrap();
     let world = tempfile::tempdir().unwrap();
     let overrides = Overrides {
         listen: vec!["http://127.0.0.1:0".to_owned()],
@@ -99,6 +124,19 @@ async fn a_turns_spans_are_one_trace_under_its_caller() {
     let mut client = ConversationServiceClient::new(channel);
     let conversation_id =
         client.create_conversation(CreateConversationRequest::default()).await.unwrap().into_inner().id;
+    // Turns of nobody's trace, too.
+    for _ in 0..UNTRACED {
+        let request = SendMessageRequest {
+            conversation_id: conversation_id.clone(),
+            prompt: CANARY.to_owned(),
+            ..SendMessageRequest::default()
+        };
+        let mut events = client.send_message(request).await.unwrap().into_inner();
+        while events.message().await.unwrap().is_some() {}
+    }
+    // A conversation of its own, so that a process has to be started for it.
+    let conversation_id =
+        client.create_conversation(CreateConversationRequest::default()).await.unwrap().into_inner().id;
     let mut request = Request::new(SendMessageRequest {
         conversation_id,
         prompt: CANARY.to_owned(),
@@ -118,6 +156,7 @@ async fn a_turns_spans_are_one_trace_under_its_caller() {
     collector.abort();
     let _ = tokio::time::timeout(Duration::from_secs(10), collector).await;
 
+    assert_eq!(lines.load(Ordering::Relaxed), UNTRACED + 1, "each turn has its line beside its trace");
     let mut spans = Vec::new();
     while let Ok(span) = received.try_recv() {
         assert!(!format!("{span:?}").contains(CANARY), "no text in a span: {span:?}");

@@ -14,7 +14,7 @@ use std::{
 
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{Level, Span};
+use tracing::Span;
 
 use super::{
     observer::{Commit, Observer},
@@ -168,9 +168,11 @@ impl WriterTask {
     }
 }
 
-/// The span of a write, where it belongs to one that is traced.
+/// The span of a write, where it belongs to one that is traced. Not asked with `span_enabled!`: the log's filter remembers
+/// what it was asked last, and would drop the thread's next line.
 pub(super) fn span() -> Span {
-    let traced =
-        tracing::span_enabled!(target: "otel::claude_comms", Level::INFO) && !Span::current().is_none();
-    if traced { tracing::info_span!(target: "otel::claude_comms", "store.write") } else { Span::none() }
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    tracing::info_span!(target: "otel::claude_comms", "store.write")
 }
