@@ -80,7 +80,7 @@ async fn grpcurl_over_tls_needs_the_authority_and_the_token() {
     // 64 plus PERMISSION_DENIED.
     let narrow =
         stage.grpcurl(true, &stage.token, &["claude_comms.v1.TokenService/ListTokens"]).await.expect(71);
-    assert!(narrow.stderr.contains("SCOPE_TOO_NARROW"), "{narrow:#?}");
+    assert!(narrow.stderr.contains("needs a token of scope admin"), "{narrow:#?}");
     let wrong = stage.grpcurl(true, "wrong", &["list"]).await;
     assert!(wrong.code != Some(0) && wrong.stderr.contains("Unauthenticated"), "{wrong:#?}");
     let untrusted = stage.grpcurl(false, &stage.token, &["list"]).await;

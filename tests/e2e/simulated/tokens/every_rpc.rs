@@ -44,8 +44,7 @@ fn needed(rpc: &str) -> Option<TokenScope> {
         | "ModuleService/DiscoverModules"
         | "ModuleService/GetModule"
         | "ModuleService/ListModules"
-        | "ModuleService/PreviewContext"
-        | "ModuleService/ValidateModule" => Read,
+        | "ModuleService/PreviewContext" => Read,
         "ConversationService/CancelTurn"
         | "ConversationService/CreateConversation"
         | "ConversationService/SendMessage"
