@@ -153,7 +153,9 @@ impl Backend {
     /// then: it looks at the file system.
     pub(crate) async fn is_there(&self) -> bool {
         if self.kind == BackendKind::Claude && self.probe.version.get().is_some() {
-            return rustix::fs::access(self.program(), rustix::fs::Access::EXEC_OK).is_ok();
+            let program = self.program();
+            let look = move || rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok();
+            return tokio::task::spawn_blocking(look).await.unwrap_or(false);
         }
         self.ready().await.is_ok()
     }

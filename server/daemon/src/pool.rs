@@ -168,6 +168,11 @@ impl Pool {
         self.is_full() && self.entries.values().all(|entry| entry.record.pinned)
     }
 
+    /// Whether no slot will be free before somebody stops or resumes an instance.
+    pub(crate) fn all_held(&self) -> bool {
+        self.is_full() && self.entries.values().all(|entry| entry.record.pinned || entry.is_paused())
+    }
+
     /// Puts an instance in. The caller has looked that there is room.
     pub(crate) fn insert(&mut self, record: Instance, state: InstanceState) {
         self.of_conversation.insert(record.conversation_id, record.id);
@@ -189,8 +194,10 @@ impl Pool {
 
     /// Remembers a stopped instance from an earlier run of the server.
     pub(crate) fn remember(&mut self, record: Instance) {
+        // Of pinned ones the store keeps as many as are remembered here: the pool's own go first.
+        let first = self.stopped.iter().position(|record| !record.pinned).unwrap_or(0);
         if self.stopped.len() == REMEMBERED
-            && let Some(oldest) = self.stopped.pop_front()
+            && let Some(oldest) = self.stopped.remove(first)
         {
             self.journal.push(Noted::Forgotten(oldest.id));
         }

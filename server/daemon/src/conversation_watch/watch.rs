@@ -199,6 +199,8 @@ impl ConversationWatch {
                     self.slots.swap_remove(place);
                     self.gone.push(turn);
                     self.left = true;
+                    // Its end may be durable though nobody told it.
+                    self.behind = true;
                     looked = 0;
                 }
                 Poll::Ready(Some(Ok(told))) => {

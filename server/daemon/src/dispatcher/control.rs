@@ -77,6 +77,14 @@ impl DispatcherTask {
         answer(self, |waiting| &mut waiting.pausing, id);
     }
 
+    /// Tells who waits for a pause that the instance, or the server, ends instead.
+    pub(super) fn refuse_pauses(&mut self, id: InstanceId) {
+        let draining = self.is_draining();
+        for (_, reply) in self.waiting.pausing.extract_if(.., |(of, _)| *of == id) {
+            let _ = reply.send(Err(if draining { Refused::Draining } else { Refused::InstanceEnded(id) }));
+        }
+    }
+
     pub(super) fn interrupt_instance(&mut self, id: InstanceId, reply: Reply<InstanceView>) {
         let refused = match self.view(id) {
             Err(refused) => refused,

@@ -25,6 +25,7 @@ impl Starting {
 impl DispatcherTask {
     pub(super) fn restore(&mut self, record: Instance) {
         if record.stopped {
+            self.hub.monitor().no_more(&[record.id]);
             self.pool.remember(record);
         } else {
             self.pool.insert(record, InstanceState::Dormant);
@@ -61,7 +62,7 @@ impl DispatcherTask {
                 return starting.refuse(Refused::InstancePaused(id));
             }
             self.begin_stop(served);
-        } else if self.pool.all_pinned() {
+        } else if self.pool.all_held() {
             return starting.refuse(Refused::AllInstancesPinned(self.options.max_instances));
         }
         self.starting.push(starting);
@@ -73,7 +74,7 @@ impl DispatcherTask {
         for starting in std::mem::take(&mut self.starting) {
             if starting.reply.is_closed() {
                 // Who asked has gone: nothing is started behind anybody's back.
-            } else if self.pool.all_pinned() {
+            } else if self.pool.all_held() {
                 starting.refuse(Refused::AllInstancesPinned(self.options.max_instances));
             } else if self.pool.of_conversation(starting.new.conversation.id).is_some() {
                 waiting.push(starting);

@@ -93,7 +93,7 @@ pub enum Refused {
     },
     /// No slot will ever be free.
     #[error(
-        "every instance is pinned, which is as many as pool.max_instances allows ({0}); stop one, or raise it"
+        "every instance is pinned or paused, which is as many as pool.max_instances allows ({0}); stop or resume one, or raise it"
     )]
     AllInstancesPinned(usize),
     /// The backend cannot take turns.

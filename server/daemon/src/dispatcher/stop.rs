@@ -49,7 +49,7 @@ impl DispatcherTask {
         if let Some(entry) = self.pool.get_mut(id) {
             entry.pause = Pause::default();
         }
-        self.answer_pauses(id);
+        self.refuse_pauses(id);
         if matches!(before, InstanceState::Idle | InstanceState::Dormant | InstanceState::Paused) {
             self.end_process(id);
         }
@@ -91,8 +91,21 @@ impl DispatcherTask {
         }
         self.pool.apply(id, InstanceEvent::StopDone);
         self.remove_dir(id);
-        self.pool.remove(id, exit);
-        self.answer_stops(id);
+        let draining = self.is_draining();
+        match self.pool.remove(id, exit) {
+            // It was asked for after the drain had begun to end the process, which alone ends no pinned instance.
+            Some(record) if draining && record.pinned => {
+                let replies: Vec<_> = self.stopping.extract_if(.., |(of, _)| *of == id).collect();
+                let store = std::sync::Arc::clone(&self.store);
+                self.tracker.spawn(async move {
+                    write(store.as_ref(), record.clone()).await;
+                    for (_, reply) in replies {
+                        let _ = reply.send(Ok(InstanceView::stopped(record.clone())));
+                    }
+                });
+            }
+            _ => self.answer_stops(id),
+        }
     }
 
     fn is_asked_to_stop(&self, id: InstanceId) -> bool {

@@ -185,7 +185,7 @@ impl DispatcherTask {
             Some(Refused::InstancePaused(id))
         } else if queued >= self.options.max_queue && !self.is_free(conversation, new.target) {
             Some(Refused::QueueFull { queued, retry_after: Duration::from_secs(1) })
-        } else if self.pool.all_pinned() && !served_by_pinned {
+        } else if self.pool.all_held() && !served_by_pinned {
             Some(Refused::AllInstancesPinned(self.options.max_instances))
         } else {
             new.target

@@ -293,7 +293,12 @@ impl ConversationService for ConversationHandlers {
         }
         let past = Past { after_sequence, text_offset: request.text_offset };
         let watch = ConversationWatch::new(id, past, Arc::clone(&self.0.store), &self.0.hub);
-        Ok(Response::new(ConversationEvents::new(id, past, watch)))
+        Ok(Response::new(ConversationEvents::new(
+            id,
+            past,
+            watch,
+            self.0.observed.figures.watches("conversation"),
+        )))
     }
 }
 

@@ -15,6 +15,7 @@ use super::{events::wire, status::ApiError};
 use crate::{
     conversation_watch::{ConversationWatch, Past, WatchEnd},
     dispatcher::Refused,
+    telemetry::Watching,
 };
 
 /// A watch as a response. Its first message says where it stands, so that who loses the connection before anything has
@@ -25,11 +26,14 @@ pub(crate) struct ConversationEvents {
     conversation_id: String,
     begins_after: Option<u64>,
     watch: ConversationWatch,
+    /// Counts it as open.
+    _watching: Watching,
 }
 
 impl ConversationEvents {
-    pub(super) fn new(id: ConversationId, past: Past, watch: ConversationWatch) -> Self {
-        Self { id, conversation_id: id.to_string(), begins_after: Some(past.after_sequence), watch }
+    pub(super) fn new(id: ConversationId, past: Past, watch: ConversationWatch, watching: Watching) -> Self {
+        let begins_after = Some(past.after_sequence);
+        Self { id, conversation_id: id.to_string(), begins_after, watch, _watching: watching }
     }
 }
 

@@ -201,6 +201,12 @@ impl InstanceService for InstanceHandlers {
         Context::check_instance(&mut check, "id", &request.id);
         check.done()?;
         let view = self.0.find_instance(&request.id).await?;
+        let last = self.0.hub.monitor().last(view.record.id);
+        if request.after_sequence.is_some_and(|after| after > last) {
+            let mut check = Check::default();
+            check.bad("after_sequence", format!("is beyond the last event of the instance, which is {last}"));
+            check.done()?;
+        }
         Ok(Response::new(self.0.monitor_instance(&view, request.after_sequence)))
     }
 

@@ -24,6 +24,7 @@ use crate::{
     hub::EventHub,
     live::Told,
     monitor::{Changes, Counts, InstanceWatch, Seen, Since, WatchEnd},
+    telemetry::Watching,
 };
 
 /// Instances of one message: each is at most some KiB.
@@ -38,14 +39,20 @@ impl Context {
     /// Watches an instance.
     pub(super) fn monitor_instance(&self, view: &InstanceView, after: Option<u64>) -> InstanceEvents {
         let store = std::sync::Arc::clone(&self.store);
-        InstanceEvents { watch: self.hub.monitor().watch(view.record.id, view.state, after, store) }
+        let watch = self.hub.monitor().watch(view.record.id, view.state, after, store);
+        InstanceEvents { watch, _watching: self.observed.figures.watches("instance") }
     }
 
     /// Watches the pool. The task ends with the stream.
     pub(super) fn watch_pool(&self) -> PoolSnapshots {
         // One message waits at most: what a slow watcher has not taken is made when it has.
         let (messages, stream) = mpsc::channel(1);
-        self.tracker.spawn(follow(self.hub.clone(), messages));
+        let watching = self.observed.figures.watches("pool");
+        let hub = self.hub.clone();
+        self.tracker.spawn(async move {
+            follow(hub, messages).await;
+            drop(watching);
+        });
         ReceiverStream::new(stream)
     }
 }
@@ -126,6 +133,8 @@ fn counts(counts: Counts) -> v1::PoolCounts {
 #[derive(Debug)]
 pub(crate) struct InstanceEvents {
     watch: InstanceWatch,
+    /// Counts it as open.
+    _watching: Watching,
 }
 
 impl Stream for InstanceEvents {

@@ -41,6 +41,19 @@ pub(super) fn is_out(facts: Option<ProcessFacts>) -> bool {
     facts.is_some_and(|facts| matches!(facts.state, SystemState::Stopped | SystemState::Zombie))
 }
 
+/// Of a process about which even the system does not answer.
+pub(super) fn unread(process_id: u32, checked_time: Timestamp) -> Finding {
+    Finding {
+        process_id,
+        condition: Condition::Unhealthy,
+        reason: "the system does not say how its process is; it may hang in the kernel, on a disk as a rule"
+            .to_owned(),
+        checked_time,
+        response_time: None,
+        facts: None,
+    }
+}
+
 /// Judges a process. `status` is `None` where it was not asked, because its facts say enough. Nothing is found of a
 /// process that is paused or on its way out: others have settled what becomes of it.
 pub(super) fn judge(

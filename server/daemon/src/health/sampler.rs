@@ -14,6 +14,8 @@ use crate::dispatcher::Dispatcher;
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// A process that ends, or that was stopped for a moment, looks like one that is out: it is looked at twice.
 const SECOND_LOOK: Duration = Duration::from_millis(300);
+/// How long all looks at one process may take: the system may hold one up that hangs in the kernel.
+const CHECK_LIMIT: Duration = Duration::from_secs(20);
 /// Processes that are asked at the same time.
 const AT_ONCE: usize = 16;
 
@@ -54,7 +56,10 @@ async fn round(dispatcher: &Dispatcher, watched: Vec<Watched>) {
         }
         let dispatcher = dispatcher.clone();
         checks.spawn(async move {
-            if let Some(finding) = check(&vitals).await {
+            let checked = tokio::time::timeout(CHECK_LIMIT, check(&vitals)).await;
+            let now = SystemTime::now().into();
+            let finding = checked.unwrap_or_else(|_| Some(findings::unread(vitals.process_id(), now)));
+            if let Some(finding) = finding {
                 dispatcher.checked(instance, finding).await;
             }
         });

@@ -14,6 +14,9 @@ use tonic_health::{
 
 use crate::backend::Backend;
 
+/// How long a look may take; the probe of a CLI that was not found before has its own, shorter one.
+const LOOK_LIMIT: Duration = Duration::from_secs(15);
+
 /// What a service cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Needs {
@@ -108,7 +111,10 @@ impl Serving {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                let standing = Standing { store: store.ready().await.is_ok(), cli: backend.is_there().await };
+                // A disk that hangs holds its look up for ever: that is an answer too.
+                let store = tokio::time::timeout(LOOK_LIMIT, store.ready()).await;
+                let cli = tokio::time::timeout(LOOK_LIMIT, backend.is_there()).await;
+                let standing = Standing { store: matches!(store, Ok(Ok(_))), cli: cli == Ok(true) };
                 self.tell(told, standing).await;
                 told = Some(standing);
             }

@@ -78,12 +78,30 @@ impl Monitor {
         self.logs().insert(id, Arc::new(Log::new(id, last)));
     }
 
+    /// The number of the newest durable event of an instance.
+    pub(crate) fn last(&self, id: InstanceId) -> u64 {
+        self.logs().get(&id).map_or(0, |log| log.last())
+    }
+
+    /// Nothing more will be told of instances: they stopped in an earlier run, or their last event was dropped.
+    pub(crate) fn no_more(&self, ids: &[InstanceId]) {
+        for id in ids {
+            let log = self.logs().get(id).cloned();
+            if let Some(log) = log {
+                log.close(Closed::Gone);
+            }
+        }
+    }
+
     fn put(&self, instance_id: InstanceId, kind: LogKind) {
         let event = NewLogEvent { instance_id, time: SystemTime::now().into(), kind };
         let mut pending = self.pending();
         if pending.events.len() >= PENDING {
             drop(pending);
             self.dropped(1);
+            if event.kind.is_last() {
+                self.no_more(&[instance_id]);
+            }
             return;
         }
         pending.events.push(event);
@@ -171,10 +189,12 @@ impl Monitor {
         after: Option<u64>,
         store: Arc<dyn Store>,
     ) -> InstanceWatch {
-        let log = self.log(id);
-        if state == InstanceState::Stopped {
-            log.close(Closed::Gone);
-        }
+        // One that was forgotten in this very moment tells nothing more. A stopped one closes with its last event.
+        let log = self.logs().get(&id).cloned().unwrap_or_else(|| {
+            let gone = Log::new(id, 0);
+            gone.close(Closed::Gone);
+            Arc::new(gone)
+        });
         InstanceWatch::new(log, state, after, store)
     }
 

@@ -110,6 +110,10 @@ impl Log {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn last(&self) -> u64 {
+        self.state().last
+    }
+
     pub(super) fn turn_started(&self, live: &Arc<LiveTurn>) {
         let mut state = self.state();
         if state.turns.back().is_none_or(|turn| turn.live.id != live.id) {

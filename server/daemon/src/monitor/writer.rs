@@ -27,6 +27,8 @@ pub(crate) async fn write(monitor: Monitor, store: Arc<dyn Store>, ending: Cance
             continue;
         }
         let count = events.len();
+        let ends: Vec<_> =
+            events.iter().filter(|event| event.kind.is_last()).map(|event| event.instance_id).collect();
         let logged = if events.is_empty() { Ok(Vec::new()) } else { store.log_instances(events).await };
         match logged {
             Ok(logged) => {
@@ -35,6 +37,7 @@ pub(crate) async fn write(monitor: Monitor, store: Arc<dyn Store>, ending: Cance
             }
             Err(error) => {
                 monitor.dropped(count);
+                monitor.no_more(&ends);
                 if !std::mem::replace(&mut failing, true) {
                     tracing::error!(
                         error = chain(&error),

@@ -102,6 +102,7 @@ fn slots_of_paused_instances_are_full_and_not_lost() {
     pool.insert(record(2, true), InstanceState::Idle);
     pool.pause(id);
     assert!(!pool.all_pinned(), "a paused one may go on and then go");
+    assert!(pool.all_held(), "but who comes now is told that nobody knows when");
     let other = ConversationId(Uuid::from_u128(7));
     assert!(matches!(pool.grant(other, None, || unreachable!("there is no slot")), Grant::Full));
 }
@@ -113,4 +114,17 @@ fn an_instance_that_stops_is_not_paused() {
     pool.pause_if_pending(id);
     assert_eq!(state(&pool, id), InstanceState::Stopping);
     assert!(!pool.get(id).is_some_and(Entry::is_paused));
+}
+
+#[test]
+fn the_pools_own_stopped_instances_are_forgotten_before_pinned_ones() {
+    let mut pool = Pool::new(2);
+    let _ = pool.take_journal();
+    for id in 0..REMEMBERED as u128 {
+        pool.remember(record(id, id < 2));
+    }
+    pool.remember(record(1000, false));
+    let forgotten = pool.take_journal();
+    assert!(matches!(forgotten[..], [Noted::Forgotten(id)] if id == InstanceId(Uuid::from_u128(2))));
+    assert_eq!(pool.stopped().count(), REMEMBERED);
 }

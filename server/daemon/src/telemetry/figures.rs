@@ -299,10 +299,11 @@ impl Drop for Watching {
 }
 
 /// States of instances that hold a slot.
-pub(super) const INSTANCE_STATES: [InstanceState; 5] = [
+pub(super) const INSTANCE_STATES: [InstanceState; 6] = [
     InstanceState::Starting,
     InstanceState::Idle,
     InstanceState::Busy,
+    InstanceState::Paused,
     InstanceState::Dormant,
     InstanceState::Stopping,
 ];

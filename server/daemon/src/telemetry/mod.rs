@@ -2,7 +2,7 @@
 //! log, GetStatistics and the metrics show it. It must not know texts: ids, names and numbers alone come in here.
 //!
 //! [`catalogue`] names every figure, [`call`] counts RPCs and says which one a turn came from, `turn` has the turn's line,
-//! [`endpoint`] what Prometheus scrapes.
+//! `endpoint` what Prometheus scrapes.
 
 pub mod call;
 pub mod catalogue;

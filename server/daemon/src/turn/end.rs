@@ -1,5 +1,7 @@
 //! The end of a turn: what the backend said becomes the one terminal record.
 
+use std::sync::Arc;
+
 use claude_comms_model::{
     Asked, Failure, FailureReason, Timestamp, Transition, Turn, TurnId, TurnState, Usage,
 };
@@ -10,6 +12,7 @@ use uuid::Uuid;
 use super::{TurnTask, store_failed};
 use crate::{
     backend::chain,
+    hub::EventHub,
     live::LiveTurn,
     telemetry::{Asker, Figures, Settled, call::Origin},
 };
@@ -197,7 +200,13 @@ impl TurnTask {
 }
 
 /// Ends a turn whose task is gone.
-pub(super) async fn internal(store: &dyn Store, figures: &Figures, live: &LiveTurn, id: TurnId) {
+pub(super) async fn internal(
+    store: &dyn Store,
+    hub: &EventHub,
+    figures: &Figures,
+    live: &LiveTurn,
+    id: TurnId,
+) {
     let ended = async {
         let Some(turn) = store.turn(id).await? else { return Ok(None) };
         let transition = Transition::Fail {
@@ -217,7 +226,11 @@ pub(super) async fn internal(store: &dyn Store, figures: &Figures, live: &LiveTu
         Ok(Some(finished))
     };
     match ended.await {
-        Ok(Some(finished)) => live.finish(finished.turn.into(), finished.event),
+        Ok(Some(finished)) => {
+            let turn = Arc::new(finished.turn);
+            live.finish(Arc::clone(&turn), finished.event);
+            hub.monitor().turn_ended(&turn);
+        }
         Ok(None) | Err(StoreError::AlreadyTerminal(_)) => {}
         Err(error) => {
             tracing::error!(error = chain(&error), turn.id = %id, "terminal record could not be written")

@@ -94,7 +94,7 @@ pub(crate) fn spawn(task: TurnTask, begin: Begin) {
     tracker.spawn(async move {
         if running.await.is_err() {
             tracing::error!(turn.id = %id, "the turn's task panicked");
-            end::internal(store.as_ref(), &figures, &live, id).await;
+            end::internal(store.as_ref(), &hub, &figures, &live, id).await;
             leave(&hub, &live, id);
             let _ = commands.send(Command::TurnDone(id, conversation)).await;
         }

@@ -252,3 +252,28 @@ async fn who_cannot_be_watched_is_named() {
     let unknown = try_monitor(&client, "nobody", Some(0)).await.map(drop);
     refused(unknown, Code::NotFound, "INSTANCE_NOT_FOUND");
 }
+
+#[tokio::test]
+async fn who_begins_beyond_the_end_is_told_where_the_end_is() {
+    let server = TestServer::simulated().start().await;
+    let client = server.client().await;
+    start_instance(&client, "short").await;
+    bad_input(try_monitor(&client, "short", Some(1000)).await.map(drop), &["after_sequence"]);
+}
+
+#[tokio::test]
+async fn a_stopped_instances_log_ends_with_its_end_however_soon_it_is_asked_for() {
+    let server = TestServer::simulated().start().await;
+    let client = server.client().await;
+    for round in 0..5 {
+        let id = start_instance(&client, &format!("brief{round}")).await.id;
+        let mut early = monitor(&client, &id, Some(0)).await;
+        stop(&client, &id).await;
+        let mut late = monitor(&client, &id, Some(0)).await;
+        for watcher in [&mut early, &mut late] {
+            watcher.finish().await;
+            let words = words(&watcher.durable());
+            assert!(words.last().is_some_and(|word| word.contains("STOPPED")), "{words:?}");
+        }
+    }
+}

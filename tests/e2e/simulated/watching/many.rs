@@ -14,7 +14,7 @@ use super::{
 const WATCHERS: usize = 1000;
 /// A server keeps a connection's state for each; a watcher itself is a place in a log.
 const CONNECTIONS: usize = 10;
-/// What a thousand streams with their part of h2's buffers may cost, bytes: a debug build takes some 60 KiB for each.
+/// What a thousand streams with their part of h2's buffers may cost, bytes: a debug build takes some 130 KiB for each.
 const MOST_GROWTH_BYTES: u64 = 192 << 20;
 
 async fn turns(client: &Client, id: &str, count: usize) -> Duration {
