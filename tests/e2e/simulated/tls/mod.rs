@@ -23,7 +23,7 @@ fn serving(pair: &Pair, clients: Option<&Authority>) -> Builder {
     if let Some(clients) = clients {
         let file = root.join("client_ca.pem");
         fs::write(&file, &clients.pem).unwrap();
-        yaml += &format!("  client_ca: {}\n", file.display());
+        yaml = format!("{yaml}  client_ca: {}\n", file.display());
     }
     builder.configuration(yaml).listen("https://127.0.0.1:0")
 }
