@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use hyper_util::rt::TokioIo;
@@ -79,6 +80,15 @@ impl Authority {
     #[must_use]
     pub fn server_elsewhere(&self) -> Pair {
         self.sign(&["elsewhere.invalid"], |_| {})
+    }
+
+    /// One that is good for so long from now.
+    #[must_use]
+    pub fn server_for(&self, span: Duration) -> Pair {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970");
+        self.sign(&["localhost", "127.0.0.1"], |params| {
+            params.not_after = date_time_ymd(1970, 1, 1) + now + span;
+        })
     }
 
     /// One that was good until 2021.

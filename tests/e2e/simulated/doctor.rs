@@ -1,20 +1,21 @@
 //! `doctor`: what is wrong, with its remedy, with a server and without one.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use claude_comms_proto::v1::{DiagnoseRequest, DiagnosticResult, DiagnosticStatus as Status};
-use claude_comms_tests::{Client, Ran, TestServer, tools, within, world::World};
+use claude_comms_tests::{Client, Ran, TestServer, tls::Authority, tools, within, world::World};
 use serde_json::Value;
 
 use super::support::bad_input;
 
-const ALWAYS: [&str; 12] = [
+const ALWAYS: [&str; 13] = [
     "clock",
     "directories",
     "disk",
     "store",
     "socket",
     "token",
+    "tls",
     "descriptors",
     "memory",
     "cgroup",
@@ -233,4 +234,35 @@ async fn no_secret_is_told_whatever_is_found() {
         assert!(!said.contains(canary) && !said.contains(token.trim()), "{said}");
     }
     assert!(ran.stdout.contains("ANTHROPIC_API_KEY"), "the variable is named: {}", ran.stdout);
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_has_ended_or_is_gone_is_told_with_its_remedy() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let authority = Authority::new();
+    let builder = TestServer::simulated();
+    let root = builder.world().root().to_owned();
+    let (cert, key) = authority.server_for(90 * DAY).write(&root, "server");
+    let yaml = format!("tls: {{cert: {}, key: {}}}\n", cert.display(), key.display());
+    let server = builder.configuration(yaml).listen("https://127.0.0.1:0").start().await;
+    let client = server.client().await;
+    let now = async || {
+        let results = diagnose(&client, DiagnoseRequest::default()).await;
+        remedies(&results);
+        let tls = of(&results, "tls");
+        (tls.status(), tls.message.clone(), tls.remedy.clone())
+    };
+    assert_eq!(now().await.0, Status::Ok);
+    authority.server_for(5 * DAY).write(&root, "server");
+    let (status, message, remedy) = now().await;
+    assert!(
+        status == Status::Warning && message.contains("ends on 20") && remedy.contains("renew"),
+        "{message}"
+    );
+    authority.expired().write(&root, "server");
+    let (status, message, _) = now().await;
+    assert!(status == Status::Problem && message.contains("ended on 2021-01-01"), "{message}");
+    fs::remove_file(&cert).unwrap();
+    let (status, message, _) = now().await;
+    assert!(status == Status::Problem && message.contains("cannot be read"), "{message}");
 }

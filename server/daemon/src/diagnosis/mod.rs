@@ -9,6 +9,7 @@ mod limits;
 mod login;
 mod run;
 mod store;
+mod tls;
 mod turn;
 mod verdict;
 

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    access, cli, clock, directories, limits, login, store, turn,
+    access, cli, clock, directories, limits, login, store, tls, turn,
     verdict::{CheckResult, Found, Verdict},
 };
 use crate::{
@@ -147,6 +147,7 @@ impl Subject {
         let subject = Arc::clone(self);
         send(results, "socket", QUICK, async move { access::sockets(&subject).await }).await?;
         send(results, "token", QUICK, files(access::token)).await?;
+        send(results, "tls", QUICK, files(tls::check)).await?;
         send(results, "descriptors", QUICK, files(limits::descriptors)).await?;
         send(results, "memory", QUICK, files(limits::memory)).await?;
         send(results, "cgroup", QUICK, files(limits::cgroup)).await?;

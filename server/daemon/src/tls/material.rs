@@ -5,7 +5,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -15,6 +15,8 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
     server::{VerifierBuilderError, WebPkiClientVerifier},
 };
+
+use super::validity::{self, Validity};
 
 /// How often the files are looked at while connections come.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,6 +30,19 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// The authorities of client certificates, PEM; with them every client must show one.
     pub client_ca: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// Whether TLS can be spoken with the files as they are now, and whether their certificate will be good at a time.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub(crate) fn validity(&self, at: SystemTime) -> Result<Option<Validity>, TlsError> {
+        let content = Content::read(self)?;
+        content.config(self)?;
+        let chain = certificates("tls.cert", &self.cert, &content.cert)?;
+        Ok(chain.first().and_then(|certificate| validity::of(certificate, at)))
+    }
 }
 
 /// Files that TLS cannot be spoken with.

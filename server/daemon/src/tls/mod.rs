@@ -4,6 +4,8 @@
 mod accept;
 mod material;
 mod plain;
+mod validity;
 
 pub(crate) use self::accept::{Connections, serve};
 pub use self::material::{Certificates, TlsError, TlsFiles};
+pub(crate) use self::validity::Validity;
