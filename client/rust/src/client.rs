@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tonic::{service::interceptor::InterceptedService, transport::Channel};
 
 use crate::{
-    Endpoint, Environment, Error, TokenError, environment,
+    Endpoint, EndpointError, Environment, Error, TokenError, environment,
     tls::{Connector, TlsFiles},
     transport::{self, Authorization, MESSAGE_LIMIT_BYTES},
     v1::{
@@ -213,6 +213,9 @@ impl Builder {
             (None, Some(file)) => Some(environment::read_token(file)?),
             (None, None) => environment.token(&endpoint)?,
         };
+        if token.is_some() && matches!(endpoint, Endpoint::Tcp { .. }) && !endpoint.is_loopback_tcp() {
+            return Err(EndpointError::ClearText(endpoint.to_string()).into());
+        }
         let tls = match &endpoint {
             Endpoint::Tls { host, port } => {
                 Some(Connector::new(&self.tls.or(environment.tls_files()), host, *port)?)
@@ -235,4 +238,18 @@ impl Builder {
 
 fn checked(token: &SecretString) -> Result<SecretString, TokenError> {
     environment::check(secrecy::ExposeSecret::expose_secret(token), || "the client's builder".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_never_sent_to_another_machine_in_clear_text() {
+        let build =
+            |endpoint: &str| Client::builder().endpoint(endpoint).token("a-token-of-16-chars").build();
+        let error = build("http://comms.example.org:7443").expect_err("it would be readable").to_string();
+        assert!(error.contains("clear text") && error.contains("https://"), "{error}");
+        assert!(build("http://127.0.0.1:7443").is_ok());
+    }
 }

@@ -46,6 +46,9 @@ pub enum EndpointError {
     /// Host or port is missing or malformed.
     #[error("`{0}`: give host and port and nothing after them, as in http://127.0.0.1:7300")]
     HostAndPort(String),
+    /// A token would be readable on its way.
+    #[error("`{0}`: a token is not sent to another machine in clear text; use https://")]
+    ClearText(String),
     /// No endpoint was given and none can be guessed.
     #[error(
         "no default socket: neither XDG_RUNTIME_DIR nor HOME is set; give --server or CLAUDE_COMMS_SERVER"

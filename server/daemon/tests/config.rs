@@ -230,3 +230,10 @@ fn new_settings_are_taken_where_a_running_server_can_and_named_where_not() {
     assert_eq!(settings.take(&second).taken, Vec::<&str>::new());
     assert_eq!(settings.take(&second).restart.len(), 2);
 }
+
+#[test]
+fn a_file_that_is_no_yaml_is_not_quoted_for_a_secret_may_stand_beside_the_error() {
+    let text = "claude:\n  environment:\n    KEY: canary-secret\n  model: \"not closed\n";
+    let error = problems(text, &[]);
+    assert!(!error.contains("canary") && error.contains("not valid YAML"), "{error}");
+}

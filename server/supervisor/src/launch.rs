@@ -82,7 +82,7 @@ pub struct Launch {
 }
 
 /// Flags of every process: locked down (no built-in tools, settings, commands or prompts for
-/// permission), streaming. CLAUDE_CLI.md 2.4, seen on 2.1.330.
+/// permission), streaming. seen on CLI 2.1.330.
 const LOCKED: &[&str] = &[
     "-p",
     "--input-format",

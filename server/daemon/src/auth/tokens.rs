@@ -254,6 +254,10 @@ impl Tokens {
                 .ok_or_else(|| StoreError::Corrupt(format!("token {} has no digest", record.name)))?;
             tokens.push(Arc::new(Held::new(record, digest, known.map(Arc::as_ref))));
         }
+        // Its name may have been taken again before this look.
+        for gone in before.iter().filter(|gone| !tokens.iter().any(|held| held.digest == gone.digest)) {
+            gone.revoked.cancel();
+        }
         *held = Known { look, tokens: tokens.into() };
         for held in held.tokens.iter().filter(|held| held.record.revoke_time.is_some()) {
             held.revoked.cancel();

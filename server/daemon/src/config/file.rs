@@ -68,7 +68,11 @@ fn parse(path: &Path, text: &str) -> Result<Contents, ConfigError> {
         return Ok(Contents::default());
     }
     let not_yaml = |message: String| ConfigError::NotYaml { path: path.to_owned(), message };
-    match serde_yaml::from_str::<Value>(text).map_err(|error| not_yaml(error.to_string()))? {
+    // Never with the lines around an error: one of them may be a secret.
+    let options = serde_yaml::options! { with_snippet: false };
+    match serde_yaml::from_str_with_options::<Value>(text, options)
+        .map_err(|error| not_yaml(error.to_string()))?
+    {
         Value::Object(values) => {
             // It was just read as a map; without lines messages would only be shorter.
             let lines = serde_yaml::from_str::<Lines>(text).map(|lines| lines.0).unwrap_or_default();

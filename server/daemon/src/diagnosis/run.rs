@@ -96,7 +96,9 @@ impl Diagnosis {
     /// Of the place where a server with these settings would run. To be [ended](Self::end).
     pub fn local(config: Config) -> Self {
         let tracker = TaskTracker::new();
-        let scratch = std::env::temp_dir().join(format!("claude-comms-doctor-{}", std::process::id()));
+        // Nobody can know the name before and put something of his own there.
+        let scratch =
+            std::env::temp_dir().join(format!("claude-comms-doctor-{}", uuid::Uuid::new_v4().simple()));
         let owner = format!("doctor-{}", uuid::Uuid::new_v4());
         let mut options = claude_comms_supervisor::Options::new(owner, &scratch);
         options.reaper.clone_from(&config.own_binary);
