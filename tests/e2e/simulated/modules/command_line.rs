@@ -298,7 +298,8 @@ async fn descriptors_are_checked_without_a_server() {
 async fn every_bad_descriptor_is_refused_with_exit_code_1_and_its_name() {
     let world = World::new();
     let bad = claude_comms_tests::tools::repository().join("descriptors/tests/bad");
-    let files: Vec<_> = fs::read_dir(&bad).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = fs::read_dir(&bad).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = entries.filter(|path| path.is_file()).collect();
     assert!(files.len() >= 30, "{} files", files.len());
     for file in files {
         let mut command = world.command(&claude_comms_tests::tools::server_binary());
