@@ -105,7 +105,7 @@ mod tests {
         write(&inner, "pids.max", "1000\n");
         write(&inner, "pids.current", "20\n");
         let groups = own_group(root.path(), "1:name=x:/other\n0::/outer/inner\n");
-        assert_eq!(groups, [inner.clone(), outer.clone(), root.path().to_owned()]);
+        assert_eq!(groups, [inner, outer.clone(), root.path().to_owned()]);
         let tasks = |group: &Path| {
             Some(Room { most: number(&group.join("pids.max"))?, used: number(&group.join("pids.current"))? })
         };
