@@ -91,7 +91,7 @@ pub(super) const KEYS: &[Key] = &[
         path: "claude.config_dir",
         doc: "Your own configuration directory (`~/.claude`), in which you have logged in, for all processes instead of one each. With a warning: concurrent use may damage it or log you out; a token of `claude setup-token` is better.",
         kind: OptionalPath(|c| &mut c.claude.config_dir),
-        unset: Words("one for each process", "/home/me/.claude"),
+        unset: Words("one for each process", "/var/lib/claude-comms/login"),
         reload: Restart,
     },
     Key {
