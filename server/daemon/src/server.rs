@@ -213,7 +213,7 @@ impl Server {
             observed,
             drain: DrainSwitch::new(),
         };
-        let (auth, refusals) = (config.auth, Refusals::default());
+        let (auth, refusals) = (config.auth, Refusals::new(figures.clone()));
         Ok(Self {
             bound,
             endpoints,

@@ -72,7 +72,8 @@ impl View for v1::Statistics {
                 refusal.count,
             )
         });
-        details.fact("refused calls", counted(refused))
+        let sent_away = self.access_refusals.iter().map(|refusal| (refusal.reason.as_str(), refusal.count));
+        details.fact("refused calls", counted(refused)).fact("sent away", counted(sent_away))
     }
 }
 

@@ -1,15 +1,14 @@
-//! Who was sent away: counted by reason, logged a few at a time, never with a secret.
+//! Who was sent away: counted by reason in the figures, logged a few at a time, never with a secret.
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// How many refusals are logged in [`WINDOW`]; the others are counted, and their number is logged with the next.
+use crate::telemetry::Figures;
+
+/// How many refusals of a reason are logged in [`WINDOW`]; the others are counted, and their number is logged with the next.
 const LOGGED: u64 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 /// A path is the caller's own text.
@@ -66,13 +65,11 @@ impl Refusal {
 }
 
 /// The refusals of one server. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Refusals(Arc<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    counts: [AtomicU64; Refusal::ALL.len()],
-    log: Mutex<Window>,
+#[derive(Debug, Clone)]
+pub struct Refusals {
+    figures: Figures,
+    /// Each reason has its own: noise of one kind hides nothing of another.
+    log: Arc<Mutex<[Window; Refusal::ALL.len()]>>,
 }
 
 /// What was logged lately.
@@ -99,9 +96,9 @@ impl Window {
 }
 
 impl Refusals {
-    /// How often each reason was given since the server's start.
-    pub fn counts(&self) -> impl Iterator<Item = (Refusal, u64)> {
-        Refusal::ALL.into_iter().map(|why| (why, self.0.counts[why as usize].load(Ordering::Relaxed)))
+    /// None yet.
+    pub(crate) fn new(figures: Figures) -> Self {
+        Self { figures, log: Arc::default() }
     }
 
     /// Counts one, and logs it unless there were many just now. `token` is a token's name, `detail` what the reason alone
@@ -114,8 +111,10 @@ impl Refusals {
         token: Option<&str>,
         detail: Option<&dyn fmt::Display>,
     ) {
-        self.0.counts[why as usize].fetch_add(1, Ordering::Relaxed);
-        let taken = self.0.log.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        self.figures.sent_away(why);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = log[why as usize].take(Instant::now());
+        drop(log);
         let Some(left_out) = taken else { return };
         let mut end = rpc.len().min(RPC_BYTES);
         while !rpc.is_char_boundary(end) {
@@ -146,12 +145,14 @@ mod tests {
         assert_eq!(window.take(begin + WINDOW), Some(100 - LOGGED), "the next says how many were left out");
         assert_eq!(window.take(begin + WINDOW), Some(0));
 
-        let refusals = Refusals::default();
+        let figures = Figures::new(1, 1);
+        let refusals = Refusals::new(figures.clone());
         for _ in 0..100 {
             refusals.note(Refusal::WrongToken, &"peer", "/é".repeat(100).as_str(), None, None);
         }
         refusals.note(Refusal::OtherUser, &"peer", "", Some("ci"), Some(&"words"));
-        let counts: Vec<_> = refusals.counts().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(counts, [(Refusal::WrongToken, 100), (Refusal::OtherUser, 1)]);
+        assert_eq!(Refusal::ALL.map(|why| figures.were_sent_away(why)), [0, 100, 0, 0, 0, 1, 0, 0]);
+        let log = refusals.log.lock().unwrap();
+        assert_eq!(log[Refusal::OtherUser as usize].logged, 1, "what is rare is logged beside what is not");
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use claude_comms_model::{InstanceState, LogEvent, LogKind};
+use claude_comms_model::{InstanceState, LogEvent, LogKind, TurnStateKind};
 use claude_comms_proto::v1::{self, instance_event::Event as Wire};
 use futures_core::Stream;
 use tokio::sync::mpsc;
@@ -24,7 +24,7 @@ use crate::{
     hub::EventHub,
     live::Told,
     monitor::{Changes, Counts, InstanceWatch, Seen, Since, WatchEnd},
-    telemetry::Watching,
+    telemetry::{Figures, Watching},
 };
 
 /// Instances of one message: each is at most some KiB.
@@ -48,16 +48,16 @@ impl Context {
         // One message waits at most: what a slow watcher has not taken is made when it has.
         let (messages, stream) = mpsc::channel(1);
         let watching = self.observed.figures.watches("pool");
-        let hub = self.hub.clone();
+        let (hub, figures) = (self.hub.clone(), self.observed.figures.clone());
         self.tracker.spawn(async move {
-            follow(hub, messages).await;
+            follow(hub, figures, messages).await;
             drop(watching);
         });
         ReceiverStream::new(stream)
     }
 }
 
-async fn follow(hub: EventHub, messages: mpsc::Sender<Result<v1::PoolSnapshot, Status>>) {
+async fn follow(hub: EventHub, figures: Figures, messages: mpsc::Sender<Result<v1::PoolSnapshot, Status>>) {
     let monitor = hub.monitor();
     let mut since = Since::default();
     loop {
@@ -70,7 +70,7 @@ async fn follow(hub: EventHub, messages: mpsc::Sender<Result<v1::PoolSnapshot, S
             first.send(Err(ApiError::Refused(Refused::Draining).into()));
             return;
         }
-        let mut snapshots = snapshots(monitor.board().changes(&mut since, monitor)).into_iter();
+        let mut snapshots = snapshots(monitor.board().changes(&mut since, monitor), &figures).into_iter();
         if let Some(snapshot) = snapshots.next() {
             first.send(Ok(snapshot));
         }
@@ -87,7 +87,7 @@ async fn follow(hub: EventHub, messages: mpsc::Sender<Result<v1::PoolSnapshot, S
 }
 
 /// Messages of one snapshot, each small enough for every client.
-fn snapshots(changes: Changes) -> Vec<v1::PoolSnapshot> {
+fn snapshots(changes: Changes, figures: &Figures) -> Vec<v1::PoolSnapshot> {
     let time = Some(convert::timestamp(SystemTime::now().into()));
     let mut pieces = changes.instances.chunks(INSTANCES);
     let mut first = Some((pieces.next().unwrap_or_default(), changes.removed, changes.merged));
@@ -101,7 +101,7 @@ fn snapshots(changes: Changes) -> Vec<v1::PoolSnapshot> {
             time,
             instances: views.iter().map(|view| convert::instance(view, Shown::InList)).collect(),
             removed_ids: removed.iter().map(ToString::to_string).collect(),
-            counts: Some(counts(changes.counts)),
+            counts: Some(counts(changes.counts, figures)),
             merged_changes,
             continues: pieces.len() > 0,
         });
@@ -109,7 +109,7 @@ fn snapshots(changes: Changes) -> Vec<v1::PoolSnapshot> {
     messages
 }
 
-fn counts(counts: Counts) -> v1::PoolCounts {
+fn counts(counts: Counts, figures: &Figures) -> v1::PoolCounts {
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     v1::PoolCounts {
         starting: small(counts.starting),
@@ -121,9 +121,9 @@ fn counts(counts: Counts) -> v1::PoolCounts {
         slots: small(counts.slots),
         running_turns: small(counts.running),
         queued_turns: small(counts.queued),
-        completed_turns: counts.completed,
-        failed_turns: counts.failed,
-        cancelled_turns: counts.cancelled,
+        completed_turns: figures.ended(TurnStateKind::Completed),
+        failed_turns: figures.ended(TurnStateKind::Failed),
+        cancelled_turns: figures.ended(TurnStateKind::Cancelled),
         dropped_events: counts.dropped_events,
         merged_changes: counts.merged_changes,
     }

@@ -26,6 +26,10 @@ pub(super) fn of(snapshot: &Snapshot, start_time: SystemTime) -> v1::Statistics 
             reason: label("reason"),
             count,
         }),
+        access_refusals: occurred(snapshot, names::SENT_AWAY, |label, count| v1::AccessRefusalCount {
+            reason: label("reason"),
+            count,
+        }),
         rpcs: occurred(snapshot, names::RPCS, |label, count| v1::RpcCount { method: label("method"), count }),
         queued_turns: snapshot.count(names::TURNS_NOW, Some(("state", "QUEUED"))),
         running_turns: snapshot.count(names::TURNS_NOW, Some(("state", "RUNNING"))),

@@ -82,9 +82,6 @@ pub(crate) struct Counts {
     pub slots: usize,
     pub running: usize,
     pub queued: usize,
-    pub completed: u64,
-    pub failed: u64,
-    pub cancelled: u64,
     pub dropped_events: u64,
     pub merged_changes: u64,
 }
@@ -204,11 +201,7 @@ impl Board {
         }
         *since = Since { version: state.version, changes: state.changes, began: true };
         drop(state);
-        let (ended, dropped) = monitor.ended();
-        counts.completed = ended.completed.load(Ordering::Relaxed);
-        counts.failed = ended.failed.load(Ordering::Relaxed);
-        counts.cancelled = ended.cancelled.load(Ordering::Relaxed);
-        counts.dropped_events = dropped;
+        counts.dropped_events = monitor.dropped_events();
         counts.merged_changes = self.merged.fetch_add(merged, Ordering::Relaxed) + merged;
         Changes { full, version: since.version, instances, removed, merged, counts }
     }

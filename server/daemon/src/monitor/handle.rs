@@ -9,9 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use claude_comms_model::{
-    InstanceExit, InstanceId, InstanceState, LogEvent, LogKind, NewLogEvent, Turn, TurnStateKind,
-};
+use claude_comms_model::{InstanceExit, InstanceId, InstanceState, LogEvent, LogKind, NewLogEvent, Turn};
 use claude_comms_store::Store;
 use claude_comms_supervisor::StderrFeed;
 use tokio::sync::Notify;
@@ -26,14 +24,6 @@ use crate::{health::Finding, live::LiveTurn};
 /// Events that may wait for the store. What comes on top is dropped and counted.
 const PENDING: usize = 65_536;
 
-/// Turns that ended since the server's start.
-#[derive(Debug, Default)]
-pub(super) struct Ended {
-    pub completed: AtomicU64,
-    pub failed: AtomicU64,
-    pub cancelled: AtomicU64,
-}
-
 /// What waits for the writer.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -47,7 +37,6 @@ struct Inner {
     pending: Mutex<Pending>,
     wake: Notify,
     dropped: AtomicU64,
-    ended: Ended,
     board: Board,
 }
 
@@ -158,13 +147,6 @@ impl Monitor {
     /// A turn has its terminal record and its watchers know it.
     pub(crate) fn turn_ended(&self, turn: &Turn) {
         let Some(kind) = LogKind::of_ended(turn) else { return };
-        let ended = &self.0.ended;
-        match turn.state.kind() {
-            TurnStateKind::Completed => ended.completed.fetch_add(1, Ordering::Relaxed),
-            TurnStateKind::Cancelled => ended.cancelled.fetch_add(1, Ordering::Relaxed),
-            TurnStateKind::Failed => ended.failed.fetch_add(1, Ordering::Relaxed),
-            TurnStateKind::Queued | TurnStateKind::Running => return,
-        };
         let Some(id) = turn.instance_id else { return };
         let log = self.logs().get(&id).cloned();
         if let Some(log) = log {
@@ -198,9 +180,9 @@ impl Monitor {
         InstanceWatch::new(log, state, after, store)
     }
 
-    /// Turns that ended so far, and events that were dropped.
-    pub(super) fn ended(&self) -> (&Ended, u64) {
-        (&self.0.ended, self.0.dropped.load(Ordering::Relaxed))
+    /// Events that were dropped so far.
+    pub(super) fn dropped_events(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
     }
 
     pub(super) fn dropped(&self, events: usize) {

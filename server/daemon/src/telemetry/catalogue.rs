@@ -62,6 +62,7 @@ catalogue! {
     PROCESS_EXITS = Counter "claude_comms_process_exits_total" ["cause"] "Processes that ended, by cause.";
     RPCS = Counter "claude_comms_rpcs_total" ["method"] "Calls, by method; `_other` for those that do not exist.";
     REFUSALS = Counter "claude_comms_refusals_total" ["code", "reason"] "Calls that were refused, by gRPC code and reason.";
+    SENT_AWAY = Counter "claude_comms_access_refusals_total" ["reason"] "Callers that were sent away, by why, connections without TLS and failed handshakes included; those who made a call are among the refused calls too.";
     STORE_COMMITS = Counter "claude_comms_store_commits_total" ["outcome"] "Commits of the store: `durable` or `failed`.";
     STORE_OPERATIONS = Counter "claude_comms_store_operations_total" [] "Operations in those commits.";
     STORE_COMMIT = Histogram "claude_comms_store_commit_seconds" [] "From the begin of a commit until it was on disk.";

@@ -17,6 +17,7 @@ use super::{
     catalogue::{self as names, described},
     process::OwnProcess,
 };
+use crate::auth::Refusal;
 
 /// Upper bounds of turns and starts of processes, seconds: from a simulated one to the longest that is usual.
 const SPANS: &[f64] = &[
@@ -55,6 +56,7 @@ pub(super) struct Counters {
     process_exits: IntCounterVec,
     pub(super) rpcs: IntCounterVec,
     pub(super) refusals: IntCounterVec,
+    sent_away: IntCounterVec,
     commits: IntCounterVec,
     operations: IntCounter,
     commit: Histogram,
@@ -125,6 +127,8 @@ impl Figures {
         let make = Making(&registry);
         let ends = ends();
         let ends: Vec<&[&str]> = ends.iter().map(<[&str; 2]>::as_slice).collect();
+        let reasons = Refusal::ALL.map(|why| [why.as_str()]);
+        let reasons: Vec<&[&str]> = reasons.iter().map(<[&str; 1]>::as_slice).collect();
         make.gauges(names::BUILD, &[env!("CARGO_PKG_VERSION")])
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
@@ -149,6 +153,7 @@ impl Figures {
                 .counters(names::PROCESS_EXITS, &[&["stopped"], &["crashed"], &["killed"], &["protocol"]]),
             rpcs: make.counters(names::RPCS, &[]),
             refusals: make.counters(names::REFUSALS, &[]),
+            sent_away: make.counters(names::SENT_AWAY, &reasons),
             commits: make.counters(names::STORE_COMMITS, &[&["durable"], &["failed"]]),
             operations: make.counter(names::STORE_OPERATIONS),
             commit: make.histogram(names::STORE_COMMIT, COMMITS),
@@ -227,6 +232,23 @@ impl Figures {
         self.0.commits.with_label_values(&[outcome]).inc();
         self.0.operations.inc_by(operations as u64);
         self.0.commit.observe(took.as_secs_f64());
+    }
+
+    /// Turns that ended in a state since the start, those included that the start ended.
+    pub fn ended(&self, state: TurnStateKind) -> u64 {
+        let of_state = ends().into_iter().filter(|[name, _]| *name == state.as_str());
+        of_state.map(|end| self.0.turns.with_label_values(&end).get()).sum()
+    }
+
+    /// Somebody was sent away before a service had the call, or from the midst of one.
+    pub(crate) fn sent_away(&self, why: Refusal) {
+        self.0.sent_away.with_label_values(&[why.as_str()]).inc();
+    }
+
+    /// How many were sent away so.
+    #[cfg(test)]
+    pub(crate) fn were_sent_away(&self, why: Refusal) -> u64 {
+        self.0.sent_away.with_label_values(&[why.as_str()]).get()
     }
 
     /// A stream is open as long as the guard lives.
