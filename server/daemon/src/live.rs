@@ -4,6 +4,7 @@
 //! is: a fast reader gets every token as it comes, a slow one gets larger pieces, and a stalled one costs nothing.
 //! It must not know: gRPC, the store.
 
+mod ending;
 mod watch;
 
 use std::{
@@ -12,10 +13,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use claude_comms_model::{CancelReason, ConversationId, Event, EventKind, Failure, Timestamp, Turn, TurnId};
+use claude_comms_model::{ConversationId, Event, EventKind, Timestamp, Turn, TurnId};
 use tokio::sync::watch as channel;
 
-pub use self::watch::TurnWatch;
+pub(crate) use self::ending::{Wanted, wanted};
+pub use self::{ending::Ending, watch::TurnWatch};
 
 /// What is shown but not stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,7 +167,7 @@ pub struct LiveTurn {
     /// Its conversation.
     pub conversation_id: ConversationId,
     state: Mutex<State>,
-    cancel: channel::Sender<Option<Failure<CancelReason>>>,
+    endings: channel::Sender<Option<Wanted>>,
     ended: channel::Sender<bool>,
     /// Whether nobody here can end it any more.
     over: channel::Sender<bool>,
@@ -187,7 +189,7 @@ impl LiveTurn {
                 wakers: Vec::new(),
                 free: Vec::new(),
             }),
-            cancel: channel::Sender::new(None),
+            endings: channel::Sender::new(None),
             ended: channel::Sender::new(false),
             over: channel::Sender::new(false),
         })
@@ -315,22 +317,6 @@ impl LiveTurn {
     /// Whether nothing more will be told.
     pub fn is_over(&self) -> bool {
         *self.ended.borrow()
-    }
-
-    /// Asks for the turn's end. The first reason stays.
-    pub fn request_cancel(&self, why: Failure<CancelReason>) {
-        self.cancel.send_if_modified(|current| {
-            let first = current.is_none();
-            if first {
-                *current = Some(why);
-            }
-            first
-        });
-    }
-
-    /// Where requests for the turn's end arrive.
-    pub fn cancel_requests(&self) -> channel::Receiver<Option<Failure<CancelReason>>> {
-        self.cancel.subscribe()
     }
 
     /// Watches the turn: events after `after_sequence`, text from `text_offset` on (as far as no reset lies between).

@@ -16,12 +16,12 @@ use super::{
     Demand, GivenBack, TurnTask,
     end::{End, Said},
     process::died,
-    requested, reset_event, store_failed,
+    reset_event, store_failed,
 };
 use crate::{
     backend::chain,
     dispatcher::{Lease, LeaseReport},
-    live::LiveEvent,
+    live::{LiveEvent, wanted},
     telemetry::trace,
 };
 
@@ -147,7 +147,7 @@ impl<'a> Drive<'a> {
                 return self.gone().await;
             }
         };
-        let mut cancel = self.task.live.cancel_requests();
+        let mut endings = self.task.live.endings();
         let mut instead: Option<Transition> = None;
         let mut until = self.deadline;
         loop {
@@ -176,8 +176,14 @@ impl<'a> Drive<'a> {
                         }
                     }
                 }
-                failure = requested(&mut cancel), if !asked => {
-                    instead = Some(Transition::Cancel { failure, partial_text: String::new() });
+                wanted = wanted(&mut endings, asked) => {
+                    let transition = instead.take().unwrap_or(wanted.transition);
+                    if wanted.kill {
+                        drop(process);
+                        self.end_process(Stop::Now).await;
+                        return Attempt::Over(self.with_partial(transition));
+                    }
+                    instead = Some(transition);
                     until = self.interrupt(&process).await;
                 }
                 () = tokio::time::sleep_until(until) => match instead.take() {

@@ -29,7 +29,7 @@ use crate::{
     backend::{Backend, TakeUp, chain},
     dispatcher::{Command, Lease, LeaseReport, NewTurn, Refused, Submitted},
     hub::EventHub,
-    live::LiveTurn,
+    live::{LiveTurn, wanted},
     telemetry::{Asker, Figures, call::Origin, trace},
 };
 
@@ -243,7 +243,7 @@ impl TurnTask {
 
     /// Waits in the queue. `Err(Some)`: it ends there; `Err(None)`: the server shuts down.
     async fn wait_for_instance(&mut self, deadline: Instant) -> Result<Lease, Option<Transition>> {
-        let mut cancel = self.live.cancel_requests();
+        let mut endings = self.live.endings();
         let partial_text = String::new;
         tokio::select! {
             granted = &mut self.granted => match granted {
@@ -258,24 +258,12 @@ impl TurnTask {
                 })),
                 Err(_) => Err(None),
             },
-            why = requested(&mut cancel) => Err(Some(Transition::Cancel { failure: why, partial_text: partial_text() })),
+            wanted = wanted(&mut endings, false) => Err(Some(wanted.transition)),
             () = tokio::time::sleep_until(deadline) => Err(Some(Transition::Fail {
                 failure: Failure::new(FailureReason::TurnTimeout, "its time was over before it could start"),
                 partial_text: partial_text(),
             })),
         }
-    }
-}
-
-/// Waits until somebody asks for the turn's end.
-async fn requested(
-    cancel: &mut tokio::sync::watch::Receiver<Option<Failure<CancelReason>>>,
-) -> Failure<CancelReason> {
-    let why = cancel.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
-    match why {
-        Some(why) => why,
-        // The live turn is held by this task, so its sender cannot be gone.
-        None => std::future::pending().await,
     }
 }
 

@@ -12,10 +12,11 @@ use uuid::Uuid;
 use super::{
     drive::{Attempt, Drive},
     end::End,
-    requested, take_up,
+    take_up,
 };
 use crate::{
     backend::{NotReadyReason, Running, chain},
+    live::wanted,
     telemetry::trace,
 };
 
@@ -75,7 +76,7 @@ impl Drive<'_> {
         if let Ok(Some(now)) = self.task.store.conversation(self.conversation.id).await {
             self.conversation = now;
         }
-        let mut cancel = self.task.live.cancel_requests();
+        let mut endings = self.task.live.endings();
         let model = self.lease.model.clone();
         let starting = self.task.backend.start(
             self.lease.instance_id,
@@ -90,7 +91,7 @@ impl Drive<'_> {
                 Err(error @ StartError::NotFound { .. }) => fail(FailureReason::ClaudeNotFound, chain(&error)),
                 Err(error) => fail(FailureReason::SpawnFailed, chain(&error)),
             },
-            failure = requested(&mut cancel) => Transition::Cancel { failure, partial_text: String::new() },
+            wanted = wanted(&mut endings, false) => wanted.transition,
             () = tokio::time::sleep_until(self.deadline) => {
                 fail(FailureReason::TurnTimeout, "its time was over before its process was ready".to_owned())
             }
