@@ -10,7 +10,8 @@ use claude_comms_proto::v1::{
     ResumeInstanceRequest,
 };
 use claude_comms_tests::{
-    Gate, PATIENCE, Reply, eventually, messages_api::Ending, processes, processes::Kind, within,
+    Gate, PATIENCE, Reply, client::Heard, eventually, messages_api::Ending, processes, processes::Kind,
+    within,
 };
 
 use super::stage::{Stage, assert_answer, assert_cancelled, count, hear_text, is_terminal};
@@ -23,14 +24,20 @@ async fn interrupt(stage: &Stage, id: &str) -> Instance {
         .into_inner()
 }
 
+/// An answer of so many words of which two have come; the others wait at the gate.
+async fn in_its_middle(stage: &Stage, words: usize) -> (Gate, Heard) {
+    let gate = Gate::new();
+    stage.api.queue(Reply::tokens(words).held_after(2, &gate));
+    let mut heard = stage.query("op", "one").await.unwrap();
+    hear_text(&mut heard, "tok1 ").await;
+    (gate, heard)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_interrupted_in_its_middle_and_the_same_process_gives_a_good_one() {
     let stage = Stage::new().await;
     let started = stage.start_instance("op", "").await;
-    let gate = Gate::new();
-    stage.api.queue(Reply::tokens(9).held_after(2, &gate));
-    let mut heard = stage.query("op", "one").await.unwrap();
-    hear_text(&mut heard, "tok1 ").await;
+    let (_gate, mut heard) = in_its_middle(&stage, 9).await;
     let after = interrupt(&stage, "op").await;
     assert_eq!((after.state(), after.process_id), (InstanceState::Idle, started.process_id));
     let turn = stage.turn(heard.turn_id()).await;
@@ -124,10 +131,7 @@ async fn a_paused_cli_takes_no_time_for_five_seconds_and_goes_on_with_its_memory
 async fn a_busy_cli_ends_its_answer_before_it_is_paused_and_what_waits_is_asked_after_that() {
     let stage = Stage::new().await;
     let started = stage.start_instance("op", "").await;
-    let gate = Gate::new();
-    stage.api.queue(Reply::tokens(4).held_after(2, &gate));
-    let mut heard = stage.query("op", "one").await.unwrap();
-    hear_text(&mut heard, "tok1 ").await;
+    let (gate, mut heard) = in_its_middle(&stage, 4).await;
     let waiting = stage.submit(&started.conversation_id, "two").await;
     let ran = stage.server.cli(&["pause-instance", "--id", "op", "--output", "json"]).await.expect(0).json();
     assert_eq!((&ran["state"], &ran["pausePending"]), (&"INSTANCE_STATE_BUSY".into(), &true.into()), "{ran}");
@@ -148,10 +152,7 @@ async fn a_busy_cli_ends_its_answer_before_it_is_paused_and_what_waits_is_asked_
 async fn a_stop_now_in_the_middle_of_an_answer_leaves_one_cancelled_record_and_no_process() {
     let stage = Stage::new().await;
     let started = stage.start_instance("op", "").await;
-    let gate = Gate::new();
-    stage.api.queue(Reply::tokens(9).held_after(2, &gate));
-    let mut heard = stage.query("op", "one").await.unwrap();
-    hear_text(&mut heard, "tok1 ").await;
+    let (_gate, mut heard) = in_its_middle(&stage, 9).await;
     let ran = stage.server.cli(&["stop-instance", "--id", "op", "--now", "--output", "json"]).await.expect(0);
     assert_eq!(ran.json()["state"], "INSTANCE_STATE_STOPPED", "{ran:?}");
     assert!(!processes::is_alive(started.process_id));

@@ -2,24 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::support::{Mishap, Rig, Step, events, joined};
+use crate::support::{ANSWER, Mishap, Rig, SCRIPT, Step, events, joined};
 use claude_comms_client::{Client, ConversationEvent, Error, TurnEvent, TurnUpdate, v1};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
-
-const SCRIPT: &[Step] = &[
-    Step::Queued(1),
-    Step::Started,
-    Step::Text("wrong "),
-    Step::Text("start"),
-    Step::Reset,
-    Step::Text("Grüße, "),
-    Step::Text("мир "),
-    Step::Text("🌍"),
-    Step::Text("!"),
-    Step::Completed,
-];
-const ANSWER: &str = "Grüße, мир 🌍!";
 
 fn request(after_sequence: Option<u64>, text_offset: u64) -> v1::WatchConversationRequest {
     v1::WatchConversationRequest { conversation_id: "c".into(), after_sequence, text_offset }

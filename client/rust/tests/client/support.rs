@@ -30,6 +30,22 @@ pub(crate) enum Step {
     Failed(&'static str),
 }
 
+/// A turn that begins its answer anew.
+pub(crate) const SCRIPT: &[Step] = &[
+    Step::Queued(1),
+    Step::Started,
+    Step::Text("wrong "),
+    Step::Text("start"),
+    Step::Reset,
+    Step::Text("Grüße, "),
+    Step::Text("мир "),
+    Step::Text("🌍"),
+    Step::Text("!"),
+    Step::Completed,
+];
+/// What it comes to.
+pub(crate) const ANSWER: &str = "Grüße, мир 🌍!";
+
 /// The script as the events of a turn; `accepted` comes by itself.
 pub(crate) fn events(steps: &[Step]) -> Vec<v1::TurnEvent> {
     let mut text = String::new();

@@ -2,24 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{Mishap, Rig, Step, events, joined};
+use crate::support::{ANSWER, Mishap, Rig, SCRIPT, Step, events, joined};
 use claude_comms_client::{Client, Error, TurnEvent, TurnStream, TurnUpdate, v1};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
-
-const SCRIPT: &[Step] = &[
-    Step::Queued(1),
-    Step::Started,
-    Step::Text("wrong "),
-    Step::Text("start"),
-    Step::Reset,
-    Step::Text("Grüße, "),
-    Step::Text("мир "),
-    Step::Text("🌍"),
-    Step::Text("!"),
-    Step::Completed,
-];
-const ANSWER: &str = "Grüße, мир 🌍!";
 
 fn request() -> v1::SendMessageRequest {
     v1::SendMessageRequest { conversation_id: "c".into(), prompt: "p".into(), ..Default::default() }
