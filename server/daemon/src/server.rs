@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{self, AuthLayer, Refusals, Rule, Tokens},
-    backend::Backend,
+    backend::{Backend, CliBackend},
     config::{AuthMode, Config, Listen, Settings},
     diagnosis::{Attached, Diagnosis},
     dispatcher::Dispatcher,
@@ -159,9 +159,14 @@ impl Server {
         let watching = CancellationToken::new();
         tracker.spawn(monitor::write(hub.monitor().clone(), Arc::clone(&store), watching.clone()));
         let settings = Settings::new(config.clone());
-        let backend = Backend::new(settings.clone(), supervisor.clone(), Arc::clone(&store), figures.clone());
+        let backend: Arc<dyn Backend> = Arc::new(CliBackend::new(
+            settings.clone(),
+            supervisor.clone(),
+            Arc::clone(&store),
+            figures.clone(),
+        ));
         let started = (std::time::Instant::now(), figures.start_time());
-        let attached = Attached { store: Arc::clone(&store), backend: backend.clone(), started };
+        let attached = Attached { store: Arc::clone(&store), backend: Arc::clone(&backend), started };
         let diagnosis = Diagnosis::attached(settings.clone(), supervisor, attached);
         if let Err(not_ready) = backend.ready().await {
             warnings.push(format!("{not_ready}; turns are refused until then"));
@@ -176,7 +181,7 @@ impl Server {
         let dispatcher = Dispatcher::start(
             &settings,
             Arc::clone(&store),
-            backend.clone(),
+            Arc::clone(&backend),
             hub.clone(),
             tracker.clone(),
             figures.clone(),
@@ -251,7 +256,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
         let close = CancellationToken::new();
         let (health, health_service) = Serving::new().await;
-        let watched = (Arc::clone(&self.context.store), self.context.backend.clone());
+        let watched = (Arc::clone(&self.context.store), Arc::clone(&self.context.backend));
         health.clone().watch(
             &self.tracker,
             self.ending.clone(),

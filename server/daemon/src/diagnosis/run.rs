@@ -46,7 +46,7 @@ pub struct Wish {
 #[derive(Debug, Clone)]
 pub(crate) struct Attached {
     pub store: Arc<dyn Store>,
-    pub backend: Backend,
+    pub backend: Arc<dyn Backend>,
     /// Both clocks at its start.
     pub started: (Instant, SystemTime),
 }

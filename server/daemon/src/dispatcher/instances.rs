@@ -98,7 +98,7 @@ impl DispatcherTask {
         record.process_generation = 1;
         let id = record.id;
         self.pool.insert(record.clone(), InstanceState::Starting);
-        let (backend, store) = (self.backend.clone(), std::sync::Arc::clone(&self.store));
+        let (backend, store) = (std::sync::Arc::clone(&self.backend), std::sync::Arc::clone(&self.store));
         let given_up = self.launches.clone();
         self.tracker.spawn(async move {
             let made = async {
@@ -137,7 +137,7 @@ impl DispatcherTask {
         let stderr = running.process.stderr();
         if let Some(entry) = self.pool.get_mut(id) {
             entry.process_id = running.process.process_id();
-            entry.vitals = Some(running.process.vitals());
+            entry.vitals = running.process.vitals();
             entry.idle = Some(running);
         }
         self.tell_started(id, stderr);
@@ -166,7 +166,7 @@ impl DispatcherTask {
         self.watch_process(id, running);
         if let Some(entry) = self.pool.get_mut(id) {
             entry.process_id = running.process.process_id();
-            entry.vitals = Some(running.process.vitals());
+            entry.vitals = running.process.vitals();
             entry.record.process_generation += 1;
             self.tell_started(id, running.process.stderr());
             let Some(entry) = self.pool.get_mut(id) else { return };
@@ -265,7 +265,7 @@ impl DispatcherTask {
 
     /// Removes what an instance left on disk, beside the task: a tree may take a while.
     pub(super) fn remove_dir(&self, id: InstanceId) {
-        let backend = self.backend.clone();
+        let backend = std::sync::Arc::clone(&self.backend);
         self.tracker.spawn_blocking(move || backend.remove_instance_dir(id));
     }
 }

@@ -191,7 +191,7 @@ impl Dispatcher {
     pub fn start(
         settings: &Settings,
         store: Arc<dyn Store>,
-        backend: Backend,
+        backend: Arc<dyn Backend>,
         hub: EventHub,
         tracker: TaskTracker,
         figures: Figures,

@@ -44,7 +44,7 @@ pub(crate) struct Context {
     pub store: Arc<dyn Store>,
     pub diagnosis: Diagnosis,
     pub dispatcher: Dispatcher,
-    pub backend: Backend,
+    pub backend: Arc<dyn Backend>,
     pub hub: EventHub,
     pub tracker: TaskTracker,
     pub modules: Modules,

@@ -102,7 +102,7 @@ impl Serving {
         self,
         tracker: &TaskTracker,
         ending: CancellationToken,
-        (store, backend): (Arc<dyn Store>, Backend),
+        (store, backend): (Arc<dyn Store>, Arc<dyn Backend>),
         interval: Duration,
     ) {
         let looks = async move {

@@ -1,6 +1,6 @@
 //! A turn on its instance: attempt by attempt, write the message, follow the answer.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use claude_comms_model::{
     Conversation, EventKind, Failure, FailureReason, Timestamp, Transition, Turn, Usage,
@@ -135,7 +135,7 @@ impl<'a> Drive<'a> {
     /// Gives a message to the process and follows the answer.
     pub(super) async fn exchange(&mut self, user_uuid: Uuid, message: String, claim: Claim) -> Attempt {
         let process = match &self.lease.running {
-            Some(running) => running.process.clone(),
+            Some(running) => Arc::clone(&running.process),
             None => return Attempt::Broken,
         };
         self.user_uuids.push(user_uuid);
@@ -184,7 +184,7 @@ impl<'a> Drive<'a> {
                         return Attempt::Over(self.with_partial(transition));
                     }
                     instead = Some(transition);
-                    until = self.interrupt(&process).await;
+                    until = self.interrupt(process.as_ref()).await;
                 }
                 () = tokio::time::sleep_until(until) => match instead.take() {
                     Some(transition) => {
@@ -197,7 +197,7 @@ impl<'a> Drive<'a> {
                             failure: Failure::new(FailureReason::TurnTimeout, format!("it did not end within its time of {:?}", std::time::Duration::from_micros(self.turn.timeout_micros))),
                             partial_text: String::new(),
                         });
-                        until = self.interrupt(&process).await;
+                        until = self.interrupt(process.as_ref()).await;
                     }
                 },
             }

@@ -73,7 +73,7 @@ pub(crate) struct TurnTask {
     pub id: TurnId,
     pub live: Arc<LiveTurn>,
     pub store: Arc<dyn Store>,
-    pub backend: Backend,
+    pub backend: Arc<dyn Backend>,
     pub hub: EventHub,
     pub commands: mpsc::Sender<Command>,
     pub granted: oneshot::Receiver<Result<Lease, Refused>>,

@@ -15,7 +15,7 @@ use super::{
     take_up,
 };
 use crate::{
-    backend::{NotReadyReason, Running, chain},
+    backend::{NotReadyReason, Running, Worker, chain},
     live::wanted,
     telemetry::trace,
 };
@@ -105,7 +105,7 @@ impl Drive<'_> {
         self.turn = Turn { asked, ..turn };
     }
 
-    pub(super) async fn interrupt(&self, process: &claude_comms_supervisor::Process) -> Instant {
+    pub(super) async fn interrupt(&self, process: &dyn Worker) -> Instant {
         let until = Instant::now() + INTERRUPT_GRACE;
         match tokio::time::timeout_at(until, process.interrupt()).await {
             Ok(Ok(())) => until,
