@@ -36,6 +36,7 @@ impl<W: Write> Player<'_, '_, W> {
                 self.say(&prompt)?;
             }
             Step::DefaultAnswer => self.default_answer()?,
+            Step::Recite => self.recite()?,
             Step::Thinking(text) => {
                 self.delta(BlockKind::Thinking, text)?;
                 let user_uuid = self.user_uuids.last().cloned();
@@ -84,6 +85,12 @@ impl<W: Write> Player<'_, '_, W> {
         };
         let answer = default_answer::answer(&question);
         self.say(&answer)
+    }
+
+    fn recite(&mut self) -> Result<(), Halt> {
+        let told = self.session.system_prompt.iter().chain(&self.session.history.prompts);
+        let lines: String = told.flat_map(|text| [text, "\n"]).collect();
+        self.delta(BlockKind::Text, &lines)
     }
 
     fn say(&mut self, text: &str) -> Result<(), Halt> {

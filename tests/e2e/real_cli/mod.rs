@@ -8,6 +8,7 @@ mod conversations;
 mod doctor;
 mod health;
 mod instances;
+mod isolation;
 mod modules;
 mod oauth;
 mod process_death;

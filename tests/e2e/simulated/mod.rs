@@ -14,6 +14,7 @@ mod flat;
 mod found;
 mod health;
 mod health_services;
+pub(crate) mod isolation;
 mod kills;
 mod leaving;
 mod modules;
@@ -30,3 +31,5 @@ mod tls;
 mod tokens;
 mod watch_conversation;
 mod watching;
+
+pub(crate) use support::turns;

@@ -84,7 +84,7 @@ pub(super) async fn watch(
 }
 
 /// All turns of a conversation (empty: of the server), oldest first.
-pub(super) async fn turns(client: &Client, conversation: &str) -> Vec<Turn> {
+pub(crate) async fn turns(client: &Client, conversation: &str) -> Vec<Turn> {
     let mut all = Vec::new();
     let mut page_token = String::new();
     loop {

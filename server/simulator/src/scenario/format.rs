@@ -168,6 +168,8 @@ pub(crate) enum Step {
     Echo,
     /// The answer given without a scenario.
     DefaultAnswer,
+    /// All that the process would send to the API: the system prompt and every prompt, a line each.
+    Recite,
     /// Thinking, as one block.
     Thinking(String),
     /// Opens the message, if none is open: to crash or hang after `message_start` and before text.
