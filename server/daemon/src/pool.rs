@@ -2,6 +2,7 @@
 //! it must not know turns' contents, gRPC or the store.
 
 mod pause;
+mod recycle;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,7 +14,10 @@ use claude_comms_model::{
 };
 use claude_comms_supervisor::Vitals;
 
-pub(crate) use self::pause::{Pause, Settle};
+pub(crate) use self::{
+    pause::{Pause, Settle},
+    recycle::{ProcessLimits, Recycle, Tenure},
+};
 use crate::{backend::Running, health::Finding};
 
 /// How many stopped instances are remembered for `list-instances --all`.
@@ -42,6 +46,8 @@ pub(crate) struct Entry {
     pub ending: bool,
     /// Where its pause stands.
     pub pause: Pause,
+    /// What its newest process has done.
+    pub tenure: Tenure,
 }
 
 impl Entry {
@@ -188,6 +194,7 @@ impl Pool {
             stop_now: false,
             ending: false,
             pause: Pause::default(),
+            tenure: Tenure::begin(),
         };
         self.entries.insert(entry.record.id, entry);
     }
@@ -336,6 +343,7 @@ impl Pool {
     ) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.record.turn_count += 1;
+            entry.tenure.turns += 1;
             entry.record.usage += usage;
             entry.record.cost_usd += cost_usd;
             entry.record.last_active_time = at;

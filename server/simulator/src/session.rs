@@ -62,6 +62,8 @@ pub(crate) struct Behaviour {
     pub(crate) status: Status,
     pub(crate) ignore_eof: bool,
     pub(crate) write: WriteMode,
+    /// Memory that is held for nothing.
+    pub(crate) ballast: Vec<Vec<u8>>,
 }
 
 /// A user message that waits for its turn.

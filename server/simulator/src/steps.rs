@@ -61,6 +61,10 @@ impl<W: Write> Player<'_, '_, W> {
                 let pid = effects::spawn_grandchild(*grandchild)?;
                 writeln!(self.session.stderr, "simulated grandchild {pid}")?;
             }
+            // Written to, so that the system has to give it.
+            Step::AllocateMebibytes(count) => {
+                self.session.behaviour.ballast.push(vec![1; count * MEBIBYTE]);
+            }
             Step::Status(status) => self.session.behaviour.status = *status,
             Step::Hang => self.session.attend(Wait::Forever)?,
             Step::Crash(crash) => {

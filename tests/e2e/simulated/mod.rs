@@ -17,6 +17,7 @@ mod health_services;
 pub(crate) mod isolation;
 mod kills;
 mod leaving;
+mod limits;
 mod modules;
 mod order;
 mod pool;

@@ -158,6 +158,27 @@ pub(super) const KEYS: &[Key] = &[
         reload: Restart,
     },
     Key {
+        path: "pool.memory_limit",
+        doc: "Memory (PSS, else RSS) of a process with all that it started; beyond it the process is replaced after its turn, or at once when idle. Its conversation goes on.",
+        kind: OptionalBytes(1 << 20..=1 << 50, |c| &mut c.pool.memory_limit),
+        unset: Words("no limit", "1GiB"),
+        reload: Signal,
+    },
+    Key {
+        path: "pool.max_turns",
+        doc: "Turns after which a process is replaced. Its conversation goes on.",
+        kind: OptionalCount(1..=1_000_000_000, |c| &mut c.pool.max_turns),
+        unset: Words("no limit", "200"),
+        reload: Signal,
+    },
+    Key {
+        path: "pool.max_age",
+        doc: "Age at which a process is replaced, after its turn or when idle. Its conversation goes on.",
+        kind: OptionalSpan(|c| &mut c.pool.max_age),
+        unset: Words("no limit", "12h"),
+        reload: Signal,
+    },
+    Key {
         path: "module_dirs",
         doc: "Directories with module descriptors, watched and reloaded (docs/descriptors.md).",
         kind: Paths(|c| &mut c.module_dirs),

@@ -17,8 +17,14 @@ pub(super) enum Kind {
     Count(RangeInclusive<usize>, Place<usize>),
     /// As [`Self::Count`], of a smaller type.
     SmallCount(RangeInclusive<u32>, Place<u32>),
+    /// A whole number in a range that may be left out.
+    OptionalCount(RangeInclusive<u64>, Place<Option<u64>>),
+    /// A size in bytes that may be left out.
+    OptionalBytes(RangeInclusive<u64>, Place<Option<u64>>),
     /// A span of time.
     Span(Place<Duration>),
+    /// A span of time that may be left out.
+    OptionalSpan(Place<Option<Duration>>),
     /// true or false.
     #[expect(dead_code, reason = "the next switch needs it")]
     Truth(Place<bool>),
@@ -49,7 +55,13 @@ impl Kind {
                 let wide = *range.start() as usize..=*range.end() as usize;
                 *place(config) = u32::try_from(value::count(value, &wide)?).unwrap_or(u32::MAX);
             }
+            Self::OptionalCount(range, place) => {
+                let wide = *range.start() as usize..=*range.end() as usize;
+                *place(config) = Some(value::count(value, &wide)? as u64);
+            }
+            Self::OptionalBytes(range, place) => *place(config) = Some(value::bytes(value, range)?),
             Self::Span(place) => *place(config) = value::span(value)?,
+            Self::OptionalSpan(place) => *place(config) = Some(value::span(value)?),
             Self::Truth(place) => *place(config) = value::truth(value)?,
             Self::OptionalText(place) => *place(config) = Some(value::text(value)?),
             Self::Texts(place) => *place(config) = value::strings(value)?,
@@ -75,7 +87,12 @@ impl Kind {
         match self {
             Self::Count(_, place) => Value::from(*place(&mut config)),
             Self::SmallCount(_, place) => Value::from(*place(&mut config)),
+            Self::OptionalCount(_, place) => Value::from(*place(&mut config)),
+            Self::OptionalBytes(_, place) => Value::from(place(&mut config).map(value::sized)),
             Self::Span(place) => Value::from(humantime::format_duration(*place(&mut config)).to_string()),
+            Self::OptionalSpan(place) => {
+                Value::from(place(&mut config).map(|span| humantime::format_duration(span).to_string()))
+            }
             Self::Truth(place) => Value::from(*place(&mut config)),
             Self::OptionalText(place) => Value::from(place(&mut config).clone()),
             Self::Texts(place) => Value::from(place(&mut config).clone()),
@@ -101,7 +118,9 @@ impl Kind {
         match self {
             Self::Count(_, place) => over(*place, from, to),
             Self::SmallCount(_, place) => over(*place, from, to),
+            Self::OptionalCount(_, place) | Self::OptionalBytes(_, place) => over(*place, from, to),
             Self::Span(place) => over(*place, from, to),
+            Self::OptionalSpan(place) => over(*place, from, to),
             Self::Truth(place) => over(*place, from, to),
             Self::OptionalText(place) => over(*place, from, to),
             Self::Texts(place) => over(*place, from, to),
@@ -124,7 +143,16 @@ impl Kind {
             Self::SmallCount(range, _) => {
                 json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() })
             }
-            Self::Span(_) => json!({
+            Self::OptionalCount(range, _) => {
+                json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() })
+            }
+            Self::OptionalBytes(range, _) => json!({
+                "type": ["string", "integer"],
+                "minimum": range.start(),
+                "maximum": range.end(),
+                "pattern": "^[0-9]+ *([KMGT]i?)?B?$",
+            }),
+            Self::Span(_) | Self::OptionalSpan(_) => json!({
                 "type": ["string", "integer"],
                 "minimum": 1,
                 "pattern": "^([0-9]+ *[a-zµ]* *)+$",

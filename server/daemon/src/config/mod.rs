@@ -137,6 +137,12 @@ pub struct PoolOptions {
     pub drain_timeout: Duration,
     /// How often each process is asked how it is.
     pub health_interval: Duration,
+    /// Memory of a process's tree, bytes, beyond which it is replaced after its turn.
+    pub memory_limit: Option<u64>,
+    /// Turns after which a process is replaced.
+    pub max_turns: Option<u64>,
+    /// Age at which a process is replaced.
+    pub max_age: Option<Duration>,
 }
 
 /// What is told to other programs.

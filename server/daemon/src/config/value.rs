@@ -69,6 +69,50 @@ pub(super) fn count(value: &Value, range: &RangeInclusive<usize>) -> Result<usiz
     })
 }
 
+/// Units of a size, largest first.
+const UNITS: [(&str, u64); 8] = [
+    ("TiB", 1 << 40),
+    ("TB", 1_000_000_000_000),
+    ("GiB", 1 << 30),
+    ("GB", 1_000_000_000),
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+    ("KB", 1000),
+];
+
+/// A size; a bare number is bytes.
+pub(super) fn bytes(value: &Value, range: &RangeInclusive<u64>) -> Result<u64, String> {
+    let parse = |text: &str| {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let (number, unit) = (digits.trim().parse::<u64>().ok()?, &text[digits.len()..]);
+        let factor = match unit {
+            "" | "B" => 1,
+            _ => UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?.1,
+        };
+        number.checked_mul(factor)
+    };
+    let size = match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => parse(text.trim()),
+        _ => None,
+    };
+    size.filter(|size| range.contains(size)).ok_or_else(|| {
+        format!(
+            "must be a size such as 512MiB or 2GiB, from {} to {}, not {value}",
+            sized(*range.start()),
+            sized(*range.end())
+        )
+    })
+}
+
+/// A size as one would write it.
+pub(super) fn sized(bytes: u64) -> String {
+    let binary = UNITS.iter().filter(|(name, _)| name.contains('i'));
+    let fits = binary.clone().find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
+    fits.map_or_else(|| bytes.to_string(), |(name, factor)| format!("{}{name}", bytes / factor))
+}
+
 pub(super) fn truth(value: &Value) -> Result<bool, String> {
     match value {
         Value::Bool(truth) => Ok(*truth),
@@ -98,4 +142,52 @@ pub(super) fn choice<'a>(value: &'a Value, of: &[&str]) -> Result<&'a str, Strin
         let (last, rest) = of.split_last().expect("a choice has words");
         format!("must be {} or {last}, not {value}", rest.join(", "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_size_is_read_in_every_unit_and_shown_as_one_would_write_it() {
+        let all = 1..=u64::MAX;
+        for (written, size, shown) in [
+            (json!("512MiB"), 512 << 20, "512MiB"),
+            (json!("2GiB"), 2 << 30, "2GiB"),
+            (json!("1 GiB"), 1 << 30, "1GiB"),
+            (json!("3mb"), 3_000_000, "3000000"),
+            (json!("1024KiB"), 1 << 20, "1MiB"),
+            (json!("1TB"), 1_000_000_000_000, "976562500KiB"),
+            (json!("7"), 7, "7"),
+            (json!("7B"), 7, "7"),
+            (json!(4096), 4096, "4KiB"),
+        ] {
+            assert_eq!(bytes(&written, &all), Ok(size), "{written}");
+            assert_eq!(sized(size), shown);
+            assert_eq!(bytes(&json!(shown), &all), Ok(size));
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused_with_words() {
+        for bad in [
+            json!("much"),
+            json!(""),
+            json!("MiB"),
+            json!("1.5GiB"),
+            json!("-1MiB"),
+            json!("5 apples"),
+            json!("99999999999TiB"),
+            json!(-1),
+            json!(1.5),
+            json!(true),
+            json!([]),
+            json!("1MiB"),
+        ] {
+            let words = bytes(&bad, &(2 << 20..=1 << 50)).unwrap_err();
+            assert!(words.contains("from 2MiB to 1024TiB, not"), "{words}");
+        }
+    }
 }

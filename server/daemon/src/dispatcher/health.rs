@@ -39,5 +39,6 @@ impl DispatcherTask {
         entry.checked = Some(finding.clone());
         self.pool.note(id);
         self.hub.monitor().checked(id, finding);
+        self.recycle_if_due(id);
     }
 }

@@ -8,7 +8,10 @@ use super::{
     command::Reply,
     task::{DispatcherTask, now},
 };
-use crate::backend::{Running, TakeUp, chain};
+use crate::{
+    backend::{Running, TakeUp, chain},
+    pool::Tenure,
+};
 
 /// A start that waits for a slot.
 pub(super) struct Starting {
@@ -138,6 +141,7 @@ impl DispatcherTask {
         if let Some(entry) = self.pool.get_mut(id) {
             entry.process_id = running.process.process_id();
             entry.vitals = running.process.vitals();
+            entry.tenure = Tenure::begin();
             entry.idle = Some(running);
         }
         self.tell_started(id, stderr);
@@ -167,6 +171,7 @@ impl DispatcherTask {
         if let Some(entry) = self.pool.get_mut(id) {
             entry.process_id = running.process.process_id();
             entry.vitals = running.process.vitals();
+            entry.tenure = Tenure::begin();
             entry.record.process_generation += 1;
             self.tell_started(id, running.process.stderr());
             let Some(entry) = self.pool.get_mut(id) else { return };
@@ -204,6 +209,13 @@ impl DispatcherTask {
     }
 
     pub(super) fn process_gone(&mut self, id: InstanceId, process_id: u32, exit: InstanceExit) {
+        // One that another has followed is not the one that was replaced now.
+        let exit = match self.pool.get(id) {
+            Some(entry) if entry.process_id == process_id => {
+                self.with_our_reason(id, Some(exit.clone())).unwrap_or(exit)
+            }
+            _ => exit,
+        };
         self.tell_exited(id, Some(process_id), Some(&exit));
         let Some(entry) = self.pool.get_mut(id) else { return };
         if entry.process_id == process_id {
@@ -226,6 +238,7 @@ impl DispatcherTask {
                 if self.pool.apply(id, InstanceEvent::Return) == Some(InstanceState::Stopping) {
                     self.end_process(id);
                 }
+                self.recycle_if_due(id);
                 self.pause_if_pending(id);
             }
             None => self.take_back_dead(id, exit),
@@ -233,6 +246,7 @@ impl DispatcherTask {
     }
 
     fn take_back_dead(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
+        let exit = self.with_our_reason(id, exit);
         self.tell_exited(id, None, exit.as_ref());
         let Some(entry) = self.pool.get_mut(id) else { return };
         entry.idle = None;

@@ -8,6 +8,7 @@ mod health;
 mod instances;
 mod lines;
 mod options;
+mod recycle;
 mod stop;
 mod task;
 mod telling;

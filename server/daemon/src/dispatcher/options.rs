@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::task::DispatcherTask;
-use crate::config::Config;
+use crate::{config::Config, pool::ProcessLimits};
 
 /// How long a turn may go on once its instance is being stopped.
 const STOP_GRACE: Duration = Duration::from_secs(30);
@@ -17,6 +17,8 @@ pub(super) struct Options {
     pub max_queue: usize,
     /// How long an instance that nobody started may be idle.
     pub idle_timeout: Duration,
+    /// How long a process may serve.
+    pub process: ProcessLimits,
     /// Most attempts of a turn.
     pub max_attempts: u32,
     /// How long a turn may go on once its instance is being stopped.
@@ -30,6 +32,11 @@ impl Options {
             max_instances: config.pool.max_instances,
             max_queue: config.pool.max_queue,
             idle_timeout: config.pool.idle_timeout,
+            process: ProcessLimits {
+                memory: config.pool.memory_limit,
+                turns: config.pool.max_turns,
+                age: config.pool.max_age,
+            },
             max_attempts: config.max_attempts,
             stop_grace: STOP_GRACE,
         }
@@ -37,7 +44,8 @@ impl Options {
 
     /// How often idle instances are looked for.
     pub(super) fn reclaim_period(&self) -> Duration {
-        (self.idle_timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(30))
+        let shortest = self.process.age.map_or(self.idle_timeout, |age| age.min(self.idle_timeout));
+        (shortest / 4).clamp(Duration::from_millis(50), Duration::from_secs(30))
     }
 }
 

@@ -81,6 +81,7 @@ impl DispatcherTask {
     }
 
     pub(super) fn stopped(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
+        let exit = self.with_our_reason(id, exit);
         self.tell_exited(id, None, exit.as_ref());
         if self.is_draining()
             && self.pool.get(id).is_some_and(|entry| entry.record.pinned && !self.is_asked_to_stop(id))

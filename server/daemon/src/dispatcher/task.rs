@@ -102,7 +102,10 @@ impl DispatcherTask {
                     Some(command) => self.handle(command),
                     None => return,
                 },
-                _ = reclaim.tick() => self.reclaim_idle(),
+                _ = reclaim.tick() => {
+                    self.recycle_due();
+                    self.reclaim_idle();
+                }
                 Ok(()) = self.changes.changed() => {
                     self.reconfigure();
                     reclaim = tokio::time::interval(self.options.reclaim_period());

@@ -17,7 +17,7 @@ use super::{
     catalogue::{self as names, described},
     process::OwnProcess,
 };
-use crate::auth::Refusal;
+use crate::{auth::Refusal, pool::Recycle};
 
 /// Upper bounds of turns and starts of processes, seconds: from a simulated one to the longest that is usual.
 const SPANS: &[f64] = &[
@@ -54,6 +54,7 @@ pub(super) struct Counters {
     process_starts: IntCounterVec,
     process_start: Histogram,
     process_exits: IntCounterVec,
+    recycled: IntCounterVec,
     pub(super) rpcs: IntCounterVec,
     pub(super) refusals: IntCounterVec,
     sent_away: IntCounterVec,
@@ -129,6 +130,8 @@ impl Figures {
         let ends: Vec<&[&str]> = ends.iter().map(<[&str; 2]>::as_slice).collect();
         let reasons = Refusal::ALL.map(|why| [why.as_str()]);
         let reasons: Vec<&[&str]> = reasons.iter().map(<[&str; 1]>::as_slice).collect();
+        let recycled = Recycle::ALL.map(|why| [why.as_str()]);
+        let recycled: Vec<&[&str]> = recycled.iter().map(<[&str; 1]>::as_slice).collect();
         make.gauges(names::BUILD, &[env!("CARGO_PKG_VERSION")])
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
@@ -151,6 +154,7 @@ impl Figures {
             process_start: make.histogram(names::PROCESS_START, SPANS),
             process_exits: make
                 .counters(names::PROCESS_EXITS, &[&["stopped"], &["crashed"], &["killed"], &["protocol"]]),
+            recycled: make.counters(names::RECYCLED, &recycled),
             rpcs: make.counters(names::RPCS, &[]),
             refusals: make.counters(names::REFUSALS, &[]),
             sent_away: make.counters(names::SENT_AWAY, &reasons),
@@ -224,6 +228,11 @@ impl Figures {
     /// A process ended.
     pub fn process_exited(&self, cause: &ExitCause) {
         self.0.process_exits.with_label_values(&[cause.as_str()]).inc();
+    }
+
+    /// A process is replaced between turns.
+    pub fn process_recycled(&self, reason: &str) {
+        self.0.recycled.with_label_values(&[reason]).inc();
     }
 
     /// A commit of the store is over.

@@ -191,6 +191,8 @@ pub(crate) enum Step {
     /// So many KiB of noise on stderr: more than 64 fill a pipe that nobody drains.
     StderrKibibytes(usize),
     SpawnGrandchild(Grandchild),
+    /// Takes so many MiB of memory and keeps them until the process ends.
+    AllocateMebibytes(usize),
     /// From here on `get_status` is answered like this.
     Status(Status),
     /// Wait for an interrupt or the end of the process.

@@ -1,0 +1,67 @@
+//! Processes that have served enough end between turns; their conversations go on with another one.
+
+use claude_comms_model::{InstanceExit, InstanceId, InstanceState, instance::InstanceEvent};
+use claude_comms_supervisor::Stop;
+
+use super::{Command, LeaseReport, instances::exit_record, task::DispatcherTask};
+use crate::pool::Recycle;
+
+impl DispatcherTask {
+    /// Replaces an idle instance's process if that has served enough.
+    pub(super) fn recycle_if_due(&mut self, id: InstanceId) {
+        if !self.is_draining()
+            && let Some(why) = self.pool.served_enough(id, &self.options.process)
+        {
+            self.recycle(id, why, Stop::Graceful);
+        }
+    }
+
+    /// Looks at all idle instances.
+    pub(super) fn recycle_due(&mut self) {
+        let idle: Vec<InstanceId> =
+            self.pool.iter().filter(|entry| entry.idle.is_some()).map(|entry| entry.record.id).collect();
+        for id in idle {
+            self.recycle_if_due(id);
+        }
+    }
+
+    /// Ends the process of an idle instance. What the pool made by itself goes with it; a pinned one gets another process
+    /// at its next turn.
+    pub(super) fn recycle(&mut self, id: InstanceId, why: Recycle, how: Stop) {
+        let Some(commands) = self.commands() else { return };
+        let Some(entry) = self.pool.get_mut(id).filter(|entry| entry.state == InstanceState::Idle) else {
+            return;
+        };
+        entry.tenure.recycled = Some(why);
+        self.figures.process_recycled(why.as_str());
+        tracing::info!(
+            instance.id = %id,
+            process_id = entry.process_id,
+            turns = entry.tenure.turns,
+            memory_bytes = entry.memory_bytes(),
+            reason = why.as_str(),
+            "process is replaced"
+        );
+        if !entry.record.pinned {
+            entry.stop_now = how == Stop::Now;
+            return self.begin_stop(id);
+        }
+        // Held as by a turn: turns wait, a pause comes after it, a stop too.
+        let Some(running) = entry.idle.take() else { return };
+        self.pool.apply(id, InstanceEvent::Lease);
+        self.tracker.spawn(async move {
+            let exit = Some(exit_record(&running.process.stop(how).await));
+            let report = LeaseReport { exit, ..LeaseReport::default() };
+            let _ = commands.send(Command::Returned(id, Box::new(report))).await;
+        });
+    }
+
+    /// How a process ended, with our reason where it was replaced.
+    pub(super) fn with_our_reason(&self, id: InstanceId, exit: Option<InstanceExit>) -> Option<InstanceExit> {
+        let why = self.pool.get(id).and_then(|entry| entry.tenure.recycled);
+        exit.map(|exit| match why {
+            Some(why) => InstanceExit { reason: why.as_str().to_owned(), ..exit },
+            None => exit,
+        })
+    }
+}

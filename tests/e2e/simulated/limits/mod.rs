@@ -1,0 +1,4 @@
+//! What a process, a turn and a day may take, and what happens to each that takes more.
+
+mod processes;
+mod support;
