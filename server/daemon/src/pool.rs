@@ -38,6 +38,8 @@ pub(crate) struct Entry {
     pub vitals: Option<Vitals>,
     /// How the process of `vitals` was when it was last checked.
     pub checked: Option<Finding>,
+    /// How often in a row the process of `vitals` was found unhealthy.
+    pub unhealthy: u32,
     /// Since when it has been idle.
     pub idle_since: Instant,
     /// Whether its turn may still end once it is stopping.
@@ -190,6 +192,7 @@ impl Pool {
             process_id: 0,
             vitals: None,
             checked: None,
+            unhealthy: 0,
             idle_since: Instant::now(),
             stop_now: false,
             ending: false,

@@ -13,6 +13,12 @@ pub(crate) fn holds_memory(file: &Path, conversation: &Conversation) -> bool {
     std::fs::read(file).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(last_answer.as_str()))
 }
 
+/// What the file says of a user message. A file that cannot be read holds nothing.
+pub(crate) fn fate_of(file: &Path, user_uuid: Uuid) -> Fate {
+    let bytes = std::fs::read(file).unwrap_or_default();
+    fate(String::from_utf8_lossy(&bytes).lines(), user_uuid)
+}
+
 /// Whether the file holds one of these user messages.
 pub(crate) fn holds_any(file: &Path, user_uuids: &[Uuid]) -> bool {
     let Ok(bytes) = std::fs::read(file) else { return false };

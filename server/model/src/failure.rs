@@ -55,6 +55,8 @@ reasons!(
         ProcessDied = "PROCESS_DIED",
         /// The backend's process broke the protocol.
         ProtocolError = "PROTOCOL_ERROR",
+        /// The backend's process said nothing for too long, or did not answer at all.
+        ProcessStalled = "PROCESS_STALLED",
         /// No process could be started for the turn.
         SpawnFailed = "SPAWN_FAILED",
         /// The Claude Code CLI was not found.

@@ -1,6 +1,6 @@
 //! What a scenario does to the machine rather than to its output: a grandchild
-//! in a session of its own, and a process that kills itself. Nothing else here
-//! spawns or signals.
+//! in a session of its own, a process that kills itself or shuts its mouth.
+//! Nothing else here spawns or signals.
 
 use std::io::{self, Read, Write};
 use std::process::Stdio;
@@ -46,6 +46,29 @@ pub(crate) fn be_grandchild(seconds: u64) -> i32 {
     let _ = io::stdout().write_all(b"\n").and_then(|()| io::stdout().flush());
     thread::sleep(Duration::from_secs(seconds));
     0
+}
+
+/// Standard output as it is at each write. Not `io::stdout()`: its line buffer would cut our chunks into two writes.
+#[derive(Debug)]
+pub(crate) struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(rustix::stdio::stdout(), bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Lets the reader of our standard output see its end; what is written there from now on is lost.
+///
+/// # Errors
+/// That of the system.
+pub(crate) fn close_stdout() -> io::Result<()> {
+    let nowhere = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+    Ok(rustix::stdio::dup2_stdout(nowhere)?)
 }
 
 /// Dies by SIGKILL.

@@ -11,7 +11,7 @@ use crate::history::INTERRUPTED;
 use crate::ledger::Tokens;
 use crate::lines::{Said, TurnResult};
 use crate::message::Message;
-use crate::scenario::{Asked, Chosen, Fail};
+use crate::scenario::{Asked, Chosen, Fail, Step};
 use crate::session::{Ending, Halt, Session, UserMessage};
 
 /// A turn being played.
@@ -37,6 +37,8 @@ pub(crate) struct Player<'a, 's, W> {
 #[derive(Debug)]
 pub(crate) enum Played<'s> {
     Answered,
+    /// As `Answered`; something follows the result.
+    AnsweredAnd(&'s [Step]),
     Failed(&'s Fail),
     /// The scenario foresaw another turn.
     Unexpected(String),
@@ -87,8 +89,13 @@ impl<'s, W: Write> Player<'_, 's, W> {
     }
 
     fn steps_then_result(&mut self) -> Result<(), Halt> {
+        let mut after: &[Step] = &[];
         match self.steps() {
             Ok(Played::Answered) => self.succeed()?,
+            Ok(Played::AnsweredAnd(steps)) => {
+                self.succeed()?;
+                after = steps;
+            }
             Ok(Played::Failed(fail)) => self.fail(fail)?,
             Ok(Played::Unexpected(wanted)) => {
                 let error = format!("the scenario expects {wanted}");
@@ -108,11 +115,15 @@ impl<'s, W: Write> Player<'_, 's, W> {
             Err(halt @ Halt::End(_)) => return Err(halt),
         }
         self.session.transcript.end_turn(&self.prompt)?;
-        let uuids = std::mem::take(&mut self.user_uuids);
+        let uuids = self.user_uuids.clone();
         for uuid in &uuids {
             self.session.lifecycle(uuid, "completed")?;
         }
         self.session.session_state("idle")?;
+        self.session.out.flush()?;
+        for step in after {
+            self.step(step)?;
+        }
         self.session.out.flush()?;
         Ok(())
     }
@@ -133,6 +144,9 @@ impl<'s, W: Write> Player<'_, 's, W> {
                     if let Some(fail) = self.step(step)? {
                         return Ok(Played::Failed(fail));
                     }
+                }
+                if !rule.after.is_empty() {
+                    return Ok(Played::AnsweredAnd(&rule.after));
                 }
             }
             Chosen::Default => {
@@ -196,7 +210,7 @@ impl<'s, W: Write> Player<'_, 's, W> {
         })
     }
 
-    fn end(&mut self, subtype: &str, terminal_reason: &str, said: Said<'_>) -> io::Result<()> {
+    pub(crate) fn end(&mut self, subtype: &str, terminal_reason: &str, said: Said<'_>) -> io::Result<()> {
         let is_error = subtype != "success";
         let stop_reason = (terminal_reason == "completed").then_some("end_turn");
         self.result(TurnEnd { subtype, terminal_reason, is_error, api_error_status: None, stop_reason, said })

@@ -4,7 +4,6 @@
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -66,8 +65,7 @@ fn simulate(args: impl Iterator<Item = OsString>) -> Result<Ending, Failure> {
     let resumed = flags.resume.is_some();
     let mut selection =
         Selection::new(&scenario, flags.scenario.as_deref(), &surroundings.config_dir, resumed);
-    // Not `io::stdout()`: its line buffer would cut our chunks into two writes.
-    let mut out = Outbox::new(File::from(rustix::stdio::stdout().try_clone_to_owned()?));
+    let mut out = Outbox::new(effects::Stdout);
 
     let mut behaviour = Behaviour { write: scenario.write, ..Behaviour::default() };
     let mut on_terminate = OnTerminate::Exit;

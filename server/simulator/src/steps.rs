@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::default_answer::{self, Question, words};
 use crate::effects;
 use crate::inbox::Wait;
+use crate::lines::Said;
 use crate::message::BlockKind;
 use crate::player::Player;
 use crate::scenario::{ApiRetry, Crash, Fail, Garbage, HugeLine, HugeLineKind, Repeat, Step, ToolCall};
@@ -66,6 +67,11 @@ impl<W: Write> Player<'_, '_, W> {
                 self.session.behaviour.ballast.push(vec![1; count * MEBIBYTE]);
             }
             Step::Status(status) => self.session.behaviour.status = *status,
+            Step::Result(text) => self.end("success", "completed", Said::Text(text))?,
+            Step::CloseStdout => {
+                self.session.out.flush()?;
+                effects::close_stdout()?;
+            }
             Step::Hang => self.session.attend(Wait::Forever)?,
             Step::Crash(crash) => {
                 return Err(Halt::End(match crash {

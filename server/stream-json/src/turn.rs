@@ -9,4 +9,4 @@ mod update;
 
 pub use crate::output::Usage;
 pub use reader::TurnReader;
-pub use update::{FailureReason, Outcome, ResetReason, TurnEnd, TurnUpdate};
+pub use update::{FailureReason, Outcome, ResetReason, Stray, TurnEnd, TurnUpdate};

@@ -18,6 +18,8 @@ pub enum ExitCause {
     Crashed,
     /// It broke the stream-json protocol and was stopped for it; the text says how.
     Protocol(String),
+    /// It was found not to work any more and its tree was killed; the text says how that was seen.
+    Stalled(String),
     /// We asked it to stop and its tree was killed: [`Stop::Now`], the end of the grace, or the last
     /// handle dropped.
     Killed,
@@ -30,6 +32,7 @@ impl ExitCause {
             Self::Stopped => "stopped",
             Self::Crashed => "crashed",
             Self::Protocol(_) => "protocol",
+            Self::Stalled(_) => "stalled",
             Self::Killed => "killed",
         }
     }

@@ -58,27 +58,48 @@ async fn idle_and_busy_processes_are_healthy_and_say_what_they_take() {
 
 #[tokio::test]
 async fn a_process_that_somebody_stopped_is_unhealthy_until_it_goes_on() {
-    let (server, client) = start(TestServer::simulated()).await;
+    // Between two looks there is time to let it go on.
+    let server = TestServer::simulated().configuration("pool: { health_interval: 2s }\n").start().await;
+    let client = server.client().await;
     let (stopped, other) = (start_instance(&client, "stopped").await, start_instance(&client, "other").await);
     until_health(&client, "stopped", Status::Healthy).await;
     signal(stopped.process_id, Signal::STOP);
     let seen = until_health(&client, "stopped", Status::Unhealthy).await.health.unwrap();
+    signal(stopped.process_id, Signal::CONT);
     assert_eq!(seen.process_state, "stopped");
     assert!(seen.reason.contains(&format!("kill -CONT {}", stopped.process_id)), "{seen:?}");
     assert!(seen.response_time.is_none(), "{seen:?}");
-    let shown = server.cli(&["show-instance", "--id", "stopped"]).await.expect(0).stdout;
-    assert!(shown.contains("UNHEALTHY") && shown.contains("kill -CONT"), "{shown}");
-    until_health(&client, "other", Status::Healthy).await;
-    completed(client.ask(&other.conversation_id, "hello").await.turn());
-    signal(stopped.process_id, Signal::CONT);
     until_health(&client, "stopped", Status::Healthy).await;
     completed(client.ask(&stopped.conversation_id, "hello").await.turn());
+    completed(client.ask(&other.conversation_id, "hello").await.turn());
+    assert_eq!(get(&client, "stopped").await.process_id, stopped.process_id, "it was left alone");
     let log = server.log();
     assert!(log.contains("instance is unhealthy") && log.contains("instance is healthy again"), "{log}");
 }
 
 #[tokio::test]
-async fn a_silent_process_is_unhealthy_and_holds_up_nobody() {
+async fn an_idle_process_found_unhealthy_twice_is_ended_and_its_conversation_goes_on() {
+    let (server, client) = start(TestServer::simulated()).await;
+    let (stopped, other) = (start_instance(&client, "stopped").await, start_instance(&client, "other").await);
+    completed(client.ask(&stopped.conversation_id, "hello").await.turn());
+    signal(stopped.process_id, Signal::STOP);
+    let dormant = eventually(PATIENCE, "no process", async || {
+        let instance = get(&client, "stopped").await;
+        (instance.process_id == 0).then_some(instance)
+    })
+    .await;
+    assert!(!is_alive(stopped.process_id) && dormant.health.is_none(), "{dormant:?}");
+    let exit = dormant.exit.expect("it says why");
+    assert!(exit.reason.starts_with("stalled: its process was stopped by somebody else"), "{exit:?}");
+    let text = completed(client.ask(&stopped.conversation_id, "again").await.turn()).to_owned();
+    assert!(text.contains("The one before asked: \"hello\""), "{text}");
+    until_health(&client, "other", Status::Healthy).await;
+    assert_eq!(get(&client, "other").await.process_id, other.process_id);
+    assert!(server.log().contains("it was unhealthy twice"));
+}
+
+#[tokio::test]
+async fn a_silent_process_is_unhealthy_then_replaced_and_holds_up_nobody() {
     let silent_after = "turns: [{ when: { contains: silence }, steps: [{ status: deaf }, { text: yes }] }]\n";
     let (_server, client) = start(playing_turns(silent_after)).await;
     let (silent, other) = (start_instance(&client, "silent").await, start_instance(&client, "other").await);
@@ -86,9 +107,9 @@ async fn a_silent_process_is_unhealthy_and_holds_up_nobody() {
     let seen = until_health(&client, "silent", Status::Unhealthy).await.health.unwrap();
     assert!(seen.reason.contains("no answer within 5 s"), "{seen:?}");
     assert!(seen.rss_bytes > 0 && seen.response_time.is_none(), "{seen:?}");
-    until_health(&client, "other", Status::Healthy).await;
     completed(client.ask(&other.conversation_id, "hello").await.turn());
-    // It is told and nothing more: its turns go on.
+    eventually(PATIENCE, "the silent process is gone", async || (!is_alive(silent.process_id)).then_some(()))
+        .await;
     completed(client.ask(&silent.conversation_id, "still there?").await.turn());
 }
 

@@ -22,6 +22,7 @@ mod modules;
 mod order;
 mod pool;
 mod processes;
+mod recovery;
 mod restart;
 mod secure;
 mod settings;

@@ -5,6 +5,7 @@ use std::{fmt::Debug, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use claude_comms_model::{Conversation, ConversationId, InstanceId};
+use claude_comms_stream_json::transcript::Fate;
 use claude_comms_supervisor::{
     ControlError, ExitInfo, ProcessState, SendError, StartError, StderrFeed, Stop, TurnUpdates, Vitals,
 };
@@ -53,6 +54,9 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Whether the transcript that is kept holds one of these messages.
     fn remembers(&self, conversation: ConversationId, user_uuids: &[Uuid]) -> bool;
+
+    /// What the transcript that is kept says of a message. Blocking.
+    fn fate(&self, conversation: ConversationId, user_uuid: Uuid) -> Fate;
 
     /// Removes what an instance left on disk. Blocking.
     fn remove_instance_dir(&self, instance: InstanceId);

@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use claude_comms_model::{Conversation, ConversationId, InstanceId};
 use claude_comms_store::Store;
+use claude_comms_stream_json::transcript::Fate;
 use claude_comms_supervisor::{
     CliVersion, Launch, ProbeError, Program, Session, StartError, Supervisor, probe_version,
 };
@@ -224,6 +225,10 @@ impl Backend for CliBackend {
 
     fn remembers(&self, conversation: ConversationId, user_uuids: &[Uuid]) -> bool {
         transcript::holds_any(&self.store.transcript(conversation), user_uuids)
+    }
+
+    fn fate(&self, conversation: ConversationId, user_uuid: Uuid) -> Fate {
+        transcript::fate_of(&self.store.transcript(conversation), user_uuid)
     }
 
     fn remove_instance_dir(&self, instance: InstanceId) {

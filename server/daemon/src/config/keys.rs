@@ -179,6 +179,13 @@ pub(super) const KEYS: &[Key] = &[
         reload: Signal,
     },
     Key {
+        path: "pool.silence_timeout",
+        doc: "How long a process may say nothing while it runs a turn; then it is interrupted, and ended 10 s later.",
+        kind: Span(|c| &mut c.pool.silence_timeout),
+        unset: Plain,
+        reload: Signal,
+    },
+    Key {
         path: "module_dirs",
         doc: "Directories with module descriptors, watched and reloaded (docs/descriptors.md).",
         kind: Paths(|c| &mut c.module_dirs),

@@ -300,6 +300,7 @@ pub(super) fn defaults(environment: &BTreeMap<String, String>) -> Config {
             memory_limit: None,
             max_turns: None,
             max_age: None,
+            silence_timeout: Duration::from_secs(300),
         },
         module_dirs: Vec::new(),
         template_dirs: Vec::new(),

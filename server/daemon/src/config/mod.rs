@@ -143,6 +143,8 @@ pub struct PoolOptions {
     pub max_turns: Option<u64>,
     /// Age at which a process is replaced.
     pub max_age: Option<Duration>,
+    /// How long a process may say nothing while it runs a turn.
+    pub silence_timeout: Duration,
 }
 
 /// What is told to other programs.

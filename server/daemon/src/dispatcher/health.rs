@@ -1,9 +1,16 @@
 //! Which processes are to be checked, and what was found of them.
 
+use std::time::Duration;
+
 use claude_comms_model::{InstanceId, InstanceState};
 
 use super::task::DispatcherTask;
 use crate::health::{Condition, Finding, Watched};
+
+/// So often in a row a process is found unhealthy before it is ended.
+const UNHEALTHY_LIMIT: u32 = 2;
+/// A busy process that does not answer is left alone if it said something of its turn within this time.
+const QUIET: Duration = Duration::from_secs(10);
 
 impl DispatcherTask {
     pub(super) fn watched(&self) -> Vec<Watched> {
@@ -35,6 +42,15 @@ impl DispatcherTask {
                     tracing::warn!(instance.id = %id, process_id, reason, "instance is unhealthy")
                 }
             }
+        }
+        entry.unhealthy = if finding.condition == Condition::Unhealthy { entry.unhealthy + 1 } else { 0 };
+        if entry.unhealthy >= UNHEALTHY_LIMIT
+            && let Some(vitals) = &entry.vitals
+        {
+            tracing::warn!(instance.id = %id, process_id = finding.process_id, "its process is ended: it was unhealthy twice");
+            // Whose state the system tells will not answer; who is silent may work all the same, and is heard then.
+            let quiet_for = if finding.is_certain() { Duration::ZERO } else { QUIET };
+            vitals.condemn(finding.reason.clone(), quiet_for);
         }
         entry.checked = Some(finding.clone());
         self.pool.note(id);

@@ -142,6 +142,7 @@ impl DispatcherTask {
             entry.process_id = running.process.process_id();
             entry.vitals = running.process.vitals();
             entry.tenure = Tenure::begin();
+            entry.unhealthy = 0;
             entry.idle = Some(running);
         }
         self.tell_started(id, stderr);
@@ -172,6 +173,7 @@ impl DispatcherTask {
             entry.process_id = running.process.process_id();
             entry.vitals = running.process.vitals();
             entry.tenure = Tenure::begin();
+            entry.unhealthy = 0;
             entry.record.process_generation += 1;
             self.tell_started(id, running.process.stderr());
             let Some(entry) = self.pool.get_mut(id) else { return };
@@ -298,6 +300,7 @@ pub(crate) fn exit_record(exit: &ExitInfo) -> InstanceExit {
         ExitCause::Crashed => "crashed".to_owned(),
         ExitCause::Killed => "killed".to_owned(),
         ExitCause::Protocol(what) => format!("protocol: {what}"),
+        ExitCause::Stalled(what) => format!("stalled: {what}"),
     };
     InstanceExit { code: exit.code, reason, stderr: exit.stderr.clone(), time: now() }
 }

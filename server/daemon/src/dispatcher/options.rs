@@ -21,6 +21,8 @@ pub(super) struct Options {
     pub process: ProcessLimits,
     /// Most attempts of a turn.
     pub max_attempts: u32,
+    /// How long a process may say nothing while it works.
+    pub silence_timeout: Duration,
     /// How long a turn may go on once its instance is being stopped.
     pub stop_grace: Duration,
 }
@@ -38,6 +40,7 @@ impl Options {
                 age: config.pool.max_age,
             },
             max_attempts: config.max_attempts,
+            silence_timeout: config.pool.silence_timeout,
             stop_grace: STOP_GRACE,
         }
     }

@@ -256,6 +256,7 @@ impl DispatcherTask {
             commands,
             granted,
             max_attempts: self.options.max_attempts,
+            silence_timeout: self.options.silence_timeout,
             tracker: self.tracker.clone(),
             figures: self.figures.clone(),
             asker: begin.asker(),

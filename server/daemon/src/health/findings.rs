@@ -36,6 +36,13 @@ pub struct Finding {
     pub facts: Option<ProcessFacts>,
 }
 
+impl Finding {
+    /// Whether it rests on the system's word and not on a silence.
+    pub(crate) fn is_certain(&self) -> bool {
+        is_out(self.facts)
+    }
+}
+
 /// Whether the system's word alone settles it: such a process will not answer.
 pub(super) fn is_out(facts: Option<ProcessFacts>) -> bool {
     facts.is_some_and(|facts| matches!(facts.state, SystemState::Stopped | SystemState::Zombie))

@@ -1,5 +1,5 @@
 //! Health: how each process is ([`watch_instances`] asks, `findings` judges), and what that of the services is
-//! ([`Serving`]). It acts on nothing that it finds.
+//! ([`Serving`]). It acts on nothing that it finds: the dispatcher does.
 
 mod findings;
 mod sampler;

@@ -152,8 +152,10 @@ impl Figures {
             process_starts: make
                 .counters(names::PROCESS_STARTS, &[&["started"], &["failed"], &["abandoned"]]),
             process_start: make.histogram(names::PROCESS_START, SPANS),
-            process_exits: make
-                .counters(names::PROCESS_EXITS, &[&["stopped"], &["crashed"], &["killed"], &["protocol"]]),
+            process_exits: make.counters(
+                names::PROCESS_EXITS,
+                &[&["stopped"], &["crashed"], &["killed"], &["protocol"], &["stalled"]],
+            ),
             recycled: make.counters(names::RECYCLED, &recycled),
             rpcs: make.counters(names::RPCS, &[]),
             refusals: make.counters(names::REFUSALS, &[]),

@@ -1,13 +1,13 @@
 //! A turn on its instance: attempt by attempt, write the message, follow the answer.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
 use claude_comms_model::{
     Conversation, EventKind, Failure, FailureReason, Timestamp, Transition, Turn, Usage,
 };
 use claude_comms_store::Lease as Claim;
 use claude_comms_stream_json::turn::{TurnEnd, TurnUpdate};
-use claude_comms_supervisor::{ExitInfo, Stop};
+use claude_comms_supervisor::Stop;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -15,13 +15,12 @@ use uuid::Uuid;
 use super::{
     Demand, GivenBack, TurnTask,
     end::{End, Said},
-    process::died,
     reset_event, store_failed,
 };
 use crate::{
     backend::chain,
     dispatcher::{Lease, LeaseReport},
-    live::{LiveEvent, wanted},
+    live::LiveEvent,
     telemetry::trace,
 };
 
@@ -35,6 +34,10 @@ pub(super) struct Drive<'a> {
     pub(super) report: LeaseReport,
     first_token: Option<Timestamp>,
     pub(super) output_began: bool,
+    /// Until when the backend has said that it will say nothing.
+    pub(super) patient_until: Instant,
+    /// Its process is to take no other turn.
+    pub(super) retire: bool,
     /// The ids of what was sent, in each attempt.
     pub(super) user_uuids: Vec<Uuid>,
     /// What its answer must be.
@@ -49,8 +52,8 @@ pub(super) enum Attempt {
     Ended(Box<TurnEnd>, Said),
     /// It ends for another reason, its process is gone.
     Over(Transition),
-    /// The process died before it began to answer.
-    DiedEarly(ExitInfo),
+    /// The process was lost before it began to answer: why.
+    Lost(Failure<FailureReason>),
     /// The record could not be written: nothing more can be promised.
     Broken,
 }
@@ -72,6 +75,8 @@ impl<'a> Drive<'a> {
             report: LeaseReport::default(),
             first_token: None,
             output_began: false,
+            patient_until: Instant::now(),
+            retire: false,
             user_uuids: Vec::new(),
             demand: Demand::Nothing,
             spent: (Usage::default(), 0.0),
@@ -117,13 +122,13 @@ impl<'a> Drive<'a> {
                     let end = End::cut(&self.turn, claim, transition, self.is_remembered(), self.first_token);
                     return self.over(end).await;
                 }
-                Attempt::DiedEarly(exit) if self.turn.attempt < self.task.max_attempts => {
-                    if !self.requeue(claim, &exit).await {
+                Attempt::Lost(why) if self.turn.attempt < self.task.max_attempts => {
+                    if !self.requeue(claim, &why).await {
                         return self.broken();
                     }
                 }
-                Attempt::DiedEarly(exit) => {
-                    let transition = died(&exit, String::new());
+                Attempt::Lost(failure) => {
+                    let transition = Transition::Fail { failure, partial_text: String::new() };
                     let end = End::cut(&self.turn, claim, transition, self.is_remembered(), None);
                     return self.over(end).await;
                 }
@@ -132,80 +137,12 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Gives a message to the process and follows the answer.
-    pub(super) async fn exchange(&mut self, user_uuid: Uuid, message: String, claim: Claim) -> Attempt {
-        let process = match &self.lease.running {
-            Some(running) => Arc::clone(&running.process),
-            None => return Attempt::Broken,
-        };
-        self.user_uuids.push(user_uuid);
-        let mut updates = match process.send(user_uuid, message).await {
-            Ok(updates) => updates,
-            Err(error) => {
-                tracing::info!(error = chain(&error), turn.id = %self.turn.id, "process took no prompt");
-                drop(process);
-                return self.gone().await;
-            }
-        };
-        let mut endings = self.task.live.endings();
-        let mut instead: Option<Transition> = None;
-        let mut until = self.deadline;
-        loop {
-            let asked = instead.is_some();
-            tokio::select! {
-                batch = updates.next() => {
-                    let Some(batch) = batch else {
-                        drop(process);
-                        return match instead {
-                            Some(transition) => {
-                                self.end_process(Stop::Now).await;
-                                Attempt::Over(self.with_partial(transition))
-                            }
-                            None => self.gone().await,
-                        };
-                    };
-                    match self.take(batch, claim).await {
-                        Ok(Some(end)) => {
-                            let said = instead.map_or(Said::Nothing, |t| Said::Asked(self.with_partial(t)));
-                            return Attempt::Ended(end, said);
-                        }
-                        Ok(None) => {}
-                        Err(()) => {
-                            self.end_process(Stop::Now).await;
-                            return Attempt::Broken;
-                        }
-                    }
-                }
-                wanted = wanted(&mut endings, asked) => {
-                    let transition = instead.take().unwrap_or(wanted.transition);
-                    if wanted.kill {
-                        drop(process);
-                        self.end_process(Stop::Now).await;
-                        return Attempt::Over(self.with_partial(transition));
-                    }
-                    instead = Some(transition);
-                    until = self.interrupt(process.as_ref()).await;
-                }
-                () = tokio::time::sleep_until(until) => match instead.take() {
-                    Some(transition) => {
-                        drop(process);
-                        self.end_process(Stop::Now).await;
-                        return Attempt::Over(self.with_partial(transition));
-                    }
-                    None => {
-                        instead = Some(Transition::Fail {
-                            failure: Failure::new(FailureReason::TurnTimeout, format!("it did not end within its time of {:?}", std::time::Duration::from_micros(self.turn.timeout_micros))),
-                            partial_text: String::new(),
-                        });
-                        until = self.interrupt(process.as_ref()).await;
-                    }
-                },
-            }
-        }
-    }
-
     /// Applies what one wake of the reader found. Durable events are committed before they are told.
-    async fn take(&mut self, batch: Vec<TurnUpdate>, claim: Claim) -> Result<Option<Box<TurnEnd>>, ()> {
+    pub(super) async fn take(
+        &mut self,
+        batch: Vec<TurnUpdate>,
+        claim: Claim,
+    ) -> Result<Option<Box<TurnEnd>>, ()> {
         let live = &self.task.live;
         for update in batch {
             match update {
@@ -224,6 +161,7 @@ impl<'a> Drive<'a> {
                 }
                 TurnUpdate::ApiRetry { attempt, max_attempts, delay, http_status, error } => {
                     self.task.figures.call_repeated();
+                    self.patient_until = Instant::now() + delay;
                     live.push(LiveEvent::ApiRetry { attempt, max_attempts, delay, http_status, error });
                 }
                 TurnUpdate::SessionReset { new_session_id } => {
@@ -255,10 +193,6 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn with_partial(&self, transition: Transition) -> Transition {
-        transition.with_partial(self.task.live.text())
-    }
-
     pub(super) fn keep_transcript(&mut self) {
         if let Some(running) = &mut self.lease.running {
             self.task.backend.keep_transcript(self.lease.instance_id, &self.conversation, running);
@@ -280,6 +214,9 @@ impl<'a> Drive<'a> {
         let end = end.plus(self.spent);
         self.report.turn = Some((end.usage(), end.cost_usd()));
         self.task.finish(end, self.turn.asked.take()).await;
+        if self.retire {
+            self.end_process(Stop::Graceful).await;
+        }
         Some((self.lease, self.report))
     }
 

@@ -4,6 +4,7 @@
 mod answer;
 mod drive;
 mod end;
+mod exchange;
 mod process;
 mod repair;
 
@@ -78,6 +79,8 @@ pub(crate) struct TurnTask {
     pub commands: mpsc::Sender<Command>,
     pub granted: oneshot::Receiver<Result<Lease, Refused>>,
     pub max_attempts: u32,
+    /// How long its process may say nothing.
+    pub silence_timeout: Duration,
     pub tracker: TaskTracker,
     pub figures: Figures,
     pub asker: Asker,
@@ -179,8 +182,10 @@ impl TurnTask {
             let running = lease.running.as_ref()?;
             // A lost memory must be told before the turn starts: that takes the long way.
             // So must a process that was told an older context be replaced first.
-            let ready =
-                running.session_reset.is_none() && running.scene_revision == new.conversation.scene_revision;
+            // And so must one that is on its way out.
+            let ready = running.session_reset.is_none()
+                && running.scene_revision == new.conversation.scene_revision
+                && running.process.state().borrow().is_idle();
             ready.then_some(StartTurn {
                 instance_id: lease.instance_id,
                 session_id: running.session_id,

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use claude_comms_model::{EventKind, Failure, FailureReason, Transition, Turn};
 use claude_comms_store::{Lease as Claim, StartTurn};
-use claude_comms_supervisor::{ExitInfo, StartError, Stop};
+use claude_comms_stream_json::{
+    transcript::Fate,
+    turn::{Outcome, TurnEnd},
+};
+use claude_comms_supervisor::{ExitCause, ExitInfo, StartError, Stop};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{
-    drive::{Attempt, Drive},
-    end::End,
-    take_up,
-};
+use super::{drive::Drive, end::End, take_up};
 use crate::{
     backend::{NotReadyReason, Running, Worker, chain},
     live::wanted,
@@ -33,6 +33,11 @@ impl Drive<'_> {
             // Its context was made anew: a new process is told, and resumes the memory.
             self.keep_transcript();
             self.end_process(Stop::Graceful).await;
+        }
+        let usable = |running: &Running| running.process.state().borrow().is_idle();
+        if self.lease.running.as_ref().is_some_and(|running| !usable(running)) {
+            // It is on its way out, and what it remembers was kept when its last turn ended.
+            self.end_process(Stop::Now).await;
         }
         if self.lease.running.is_none() {
             let running = self.start_process().await.map_err(Some)?;
@@ -114,14 +119,21 @@ impl Drive<'_> {
         }
     }
 
-    /// The process is gone under the turn.
-    pub(super) async fn gone(&mut self) -> Attempt {
-        let exit = self.end_process(Stop::Now).await;
-        match exit {
-            Some(exit) if !self.output_began => Attempt::DiedEarly(exit),
-            Some(exit) => Attempt::Over(died(&exit, self.task.live.text())),
-            None => Attempt::Broken,
-        }
+    /// The answer to what was sent last, if the session's file holds it.
+    pub(super) async fn answer_of_transcript(&self) -> Option<TurnEnd> {
+        let (backend, conversation) = (self.task.backend.clone(), self.conversation.id);
+        let sent = *self.user_uuids.last()?;
+        let fate = tokio::task::spawn_blocking(move || backend.fate(conversation, sent)).await;
+        let Ok(Fate::Answered(answer)) = fate else { return None };
+        Some(TurnEnd {
+            outcome: Outcome::Answer { text: answer.text },
+            usage: answer.usage,
+            cost_usd: 0.0,
+            session_id: String::new(),
+            last_assistant_uuid: Some(answer.assistant_uuid),
+            num_turns: 1,
+            duration: Duration::ZERO,
+        })
     }
 
     /// Ends what is left of the process and takes it off the lease.
@@ -134,16 +146,16 @@ impl Drive<'_> {
     }
 
     /// Records that the turn waits for a new process, and waits a little.
-    pub(super) async fn requeue(&mut self, claim: Claim, exit: &ExitInfo) -> bool {
+    pub(super) async fn requeue(&mut self, claim: Claim, why: &Failure<FailureReason>) -> bool {
         let delay = RETRY_DELAY * self.turn.attempt;
         let kind = EventKind::Retrying {
             attempt: self.turn.attempt,
             max_attempts: self.task.max_attempts - 1,
             delay,
-            reason: FailureReason::ProcessDied.as_str().to_owned(),
+            reason: why.reason.as_str().to_owned(),
         };
         // What it wrote to its standard error may quote the prompt: it is in the instance's record, not in the log.
-        tracing::warn!(turn.id = %self.turn.id, code = ?exit.code, "process died before it answered");
+        tracing::warn!(turn.id = %self.turn.id, reason = why.reason.as_str(), "process was lost before it answered");
         match self.task.store.requeue_turn(claim, self.turn.id, self.turn.attempt, kind).await {
             Ok((turn, event)) => {
                 self.task.figures.turn_retried();
@@ -161,16 +173,16 @@ impl Drive<'_> {
 }
 
 /// What a process's death comes to.
-pub(super) fn died(exit: &ExitInfo, partial_text: String) -> Transition {
-    let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
+pub(super) fn died(exit: &ExitInfo) -> Failure<FailureReason> {
     let (reason, what) = match &exit.cause {
-        claude_comms_supervisor::ExitCause::Protocol(what) => (FailureReason::ProtocolError, what.as_str()),
-        _ => (FailureReason::ProcessDied, "the Claude process died"),
+        ExitCause::Protocol(what) => (FailureReason::ProtocolError, what.as_str()),
+        ExitCause::Stalled(what) => return Failure::new(FailureReason::ProcessStalled, what),
+        ExitCause::Stopped | ExitCause::Crashed | ExitCause::Killed => {
+            (FailureReason::ProcessDied, "the Claude process died")
+        }
     };
+    let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
     let said = exit.stderr.trim();
     let colon = if said.is_empty() { "" } else { ": " };
-    Transition::Fail {
-        failure: Failure::new(reason, format!("{what} (exit code {code}){colon}{said}")),
-        partial_text,
-    }
+    Failure::new(reason, format!("{what} (exit code {code}){colon}{said}"))
 }

@@ -24,6 +24,12 @@ impl Drive<'_> {
         let message = match (self.verdict(&end), said) {
             (None, said) => return Attempt::Ended(end, said),
             (Some(Verdict::Final(transition)), _) => return Attempt::Ended(end, Said::Judged(transition)),
+            // Its process is gone: the answer was read from what it left behind.
+            (Some(Verdict::Repairable { otherwise, .. }), Said::Nothing | Said::Judged(_))
+                if self.lease.running.is_none() =>
+            {
+                return Attempt::Ended(end, Said::Judged(otherwise));
+            }
             // Nobody waits for a better answer any more.
             (Some(Verdict::Repairable { .. }), Said::Asked(end_of_it)) => {
                 return Attempt::Ended(end, Said::Judged(end_of_it));

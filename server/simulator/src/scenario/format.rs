@@ -135,6 +135,9 @@ pub(crate) struct TurnRule {
     #[serde(default)]
     pub(crate) write: Option<WriteMode>,
     pub(crate) steps: Vec<Step>,
+    /// Played once the turn has its result, as no CLI should.
+    #[serde(default)]
+    pub(crate) after: Vec<Step>,
 }
 
 /// What must hold for a rule to fit; all that is given.
@@ -195,6 +198,10 @@ pub(crate) enum Step {
     AllocateMebibytes(usize),
     /// From here on `get_status` is answered like this.
     Status(Status),
+    /// A result of the turn with this text: before its own one, or in `after` one more.
+    Result(String),
+    /// Nothing more is written to stdout, whose reader sees its end.
+    CloseStdout,
     /// Wait for an interrupt or the end of the process.
     Hang,
     /// The process ends here.

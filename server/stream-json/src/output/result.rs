@@ -49,6 +49,9 @@ pub struct TurnResult<'a> {
     /// Tokens and US dollars of each model since the last `result`.
     #[serde(default)]
     pub model_usage_since_last_result: Option<BTreeMap<String, ModelUsage>>,
+    /// Id of this line.
+    #[serde(default, borrow, deserialize_with = "text::optional")]
+    pub uuid: Option<Cow<'a, str>>,
     /// The user messages this turn answers, of those which had a uuid.
     #[serde(default)]
     pub user_message_uuids: Option<Vec<String>>,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::message::Answer;
 use super::outcome::{self, Verdict};
-use super::{FailureReason, Outcome, TurnEnd, TurnUpdate, Usage};
+use super::{FailureReason, Outcome, Stray, TurnEnd, TurnUpdate, Usage};
 use crate::output::{
     ApiRetry, Assistant, Block, CommandLifecycle, Content, Event, Output, StreamEvent, TurnResult, User,
 };
@@ -26,6 +26,11 @@ use crate::output::{
 pub struct TurnReader {
     total_cost_usd: f64,
     turn: Option<Turn>,
+    /// Whether a turn was ended: from then on a result belongs to a turn or to nobody.
+    has_answered: bool,
+    /// The line that ended the last turn.
+    last_result: Option<String>,
+    stray: Option<Stray>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +51,12 @@ impl TurnReader {
         self.turn = Some(Turn { user_uuid: user_uuid.to_string(), ..Turn::default() });
     }
 
+    /// What was read since the last call that no turn of ours can have caused. The process that said it cannot be
+    /// trusted to tell its turns apart.
+    pub fn take_stray(&mut self) -> Option<Stray> {
+        self.stray.take()
+    }
+
     /// Takes one line and appends what it means. Text is merged into the last update of `into`, if that is text.
     pub fn read(&mut self, output: &Output<'_>, into: &mut Vec<TurnUpdate>) {
         match output {
@@ -59,21 +70,28 @@ impl TurnReader {
             }),
             Output::Result(result) => self.read_result(result, into),
             Output::CommandLifecycle(command) => self.read_lifecycle(command, into),
-            _ => {
-                if let Some(turn) = &mut self.turn {
-                    turn.read(output, into);
+            _ => match &mut self.turn {
+                Some(turn) => turn.read(output, into),
+                None if matches!(output, Output::StreamEvent(_) | Output::Assistant(_)) => {
+                    self.stray.get_or_insert(Stray::Output);
                 }
-            }
+                None => {}
+            },
         }
     }
 
     fn read_result(&mut self, result: &TurnResult<'_>, into: &mut Vec<TurnUpdate>) {
         let cost_usd = self.cost_of(result);
-        let Some(mut turn) = self.turn.take() else { return };
-        if !turn.is_ended_by(result) {
-            self.turn = Some(turn);
+        let is_repeated = result.uuid.is_some() && self.last_result.as_deref() == result.uuid.as_deref();
+        let Some(mut turn) = self.turn.take_if(|turn| !is_repeated && turn.is_ended_by(result)) else {
+            // Without an API round it is the CLI's own answer to some command.
+            if self.has_answered && (result.is_error || result.num_turns != Some(0)) {
+                self.stray.get_or_insert(Stray::Result);
+            }
             return;
-        }
+        };
+        self.has_answered = true;
+        self.last_result = result.uuid.clone().map(std::borrow::Cow::into_owned);
         let outcome = match outcome::judge(result) {
             Verdict::Answered => {
                 Outcome::Answer { text: turn.answer.settle(result.result.as_deref().unwrap_or(""), into) }

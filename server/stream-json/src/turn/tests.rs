@@ -149,3 +149,36 @@ fn failures_without_a_status_are_told_by_their_text() {
         assert_eq!(end(&updates).outcome, expected);
     }
 }
+
+#[test]
+fn what_no_turn_can_have_caused_is_noticed_and_told_to_none() {
+    let mut reader = TurnReader::new();
+    reader.begin(USER);
+    let first = result("one", r#","uuid":"r1","num_turns":1"#);
+    read_on(&mut reader, &[&start("m1"), &delta("one"), &stop("end_turn"), &first]);
+    assert_eq!(reader.take_stray(), None);
+    assert_eq!(read_on(&mut reader, &[&result("two", "")]), []);
+    assert_eq!((reader.take_stray(), reader.take_stray()), (Some(Stray::Result), None), "told once");
+    // The CLI's own answer to some command, which costs no call.
+    read_on(&mut reader, &[&result("", r#","num_turns":0"#)]);
+    assert_eq!(reader.take_stray(), None);
+    assert_eq!(read_on(&mut reader, &[&start("m2"), &delta("late")]), []);
+    assert_eq!(reader.take_stray(), Some(Stray::Output));
+    // The same line once more, when the next turn runs already: it has no name, and is known by its own id.
+    reader.begin(Uuid::from_u128(2));
+    assert_eq!(read_on(&mut reader, &[&first]), []);
+    assert_eq!(reader.take_stray(), Some(Stray::Result));
+    let named = format!(r#","user_message_uuids":["{USER}"]"#);
+    assert_eq!(read_on(&mut reader, &[&result("of the other", &named)]), []);
+    assert_eq!(reader.take_stray(), Some(Stray::Result));
+    let updates = read_on(&mut reader, &[&start("m3"), &delta("two"), &stop("end_turn"), &result("two", "")]);
+    assert_eq!(end(&updates).outcome, Outcome::Answer { text: "two".to_owned() });
+    assert_eq!(reader.take_stray(), None);
+}
+
+#[test]
+fn the_refusal_of_a_session_before_any_turn_is_no_stray_result() {
+    let mut reader = TurnReader::new();
+    read_on(&mut reader, &[&result("", r#","num_turns":0"#).replace("false", "true")]);
+    assert_eq!(reader.take_stray(), None);
+}

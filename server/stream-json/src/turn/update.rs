@@ -65,6 +65,15 @@ pub enum TurnUpdate {
     End(Box<TurnEnd>),
 }
 
+/// What a process said although no turn of ours can have caused it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stray {
+    /// A result: a second one of a turn, or one of a message that was never sent.
+    Result,
+    /// Parts of an answer, while no turn ran.
+    Output,
+}
+
 /// Why text is void.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResetReason {

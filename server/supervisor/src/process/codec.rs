@@ -4,7 +4,7 @@ use claude_comms_stream_json::{
     control::{Answer, ControlResponse},
     framing::{LineSplitter, is_message},
     output::{ControlRequest, InitializeResponse, Output, RequestBody, StatusResponse, parse_bytes},
-    turn::{TurnReader, TurnUpdate},
+    turn::{Stray, TurnReader, TurnUpdate},
 };
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -30,6 +30,10 @@ pub(super) struct Decoded {
     pub(super) initialized: Option<Result<InitializeResponse, String>>,
     /// `get_status` was answered: the newest answer's number, and what it said if it could be read.
     pub(super) status: Option<(u64, Option<StatusResponse>)>,
+    /// Lines that were no answers to requests of ours: the process works.
+    pub(super) is_working: bool,
+    /// What no turn can have caused.
+    pub(super) stray: Option<Stray>,
 }
 
 impl Codec {
@@ -67,9 +71,14 @@ impl Codec {
                 Output::ControlResponse(response) if response.request_id.starts_with(STATUS) => {
                     decoded.status = status_answer(response);
                 }
-                _ => self.reader.read(&output, &mut decoded.updates),
+                Output::ControlResponse(_) => {}
+                _ => {
+                    decoded.is_working = true;
+                    self.reader.read(&output, &mut decoded.updates);
+                }
             }
         }
+        decoded.stray = self.reader.take_stray();
         Ok(())
     }
 }

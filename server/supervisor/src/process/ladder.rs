@@ -32,7 +32,8 @@ impl ProcessTask {
             Request::StatusLate { reply } => {
                 let _gone = reply.send(self.status.late(self.is_clogged()));
             }
-            Request::Stop(Stop::Graceful) => self.stop(),
+            Request::Condemn { why, quiet_for } => self.condemn(why, quiet_for),
+            Request::Stop(Stop::Graceful) => self.stop(ExitCause::Stopped),
             Request::Stop(Stop::Now) => self.kill(ExitCause::Killed),
         }
     }
@@ -53,8 +54,9 @@ impl ProcessTask {
         self.codec.begin(uuid);
         self.outgoing.put(|lines| UserMessage { uuid, text }.write_line(lines));
         self.turn = Some(Turn::new(consumer));
+        self.heard.now();
         self.transition(ProcessEvent::Sent(uuid));
-        Ok(TurnUpdates { batches })
+        Ok(TurnUpdates { batches, heard: self.heard.clone() })
     }
 
     fn interrupt(&mut self) -> Result<(), ControlError> {
@@ -104,19 +106,6 @@ impl ProcessTask {
             }
             ProcessState::Stopping | ProcessState::Exited(_) => Err(ControlError::Exited),
         }
-    }
-
-    /// First rung: stdin EOF. The CLI finishes its turn and leaves.
-    fn stop(&mut self) {
-        let Phase::Live { .. } = self.phase else { return };
-        // A stopped CLI ignores EOF, whoever stopped it; for a running one this is nothing.
-        if let Some(life) = &self.life {
-            life.resume();
-        }
-        self.outgoing.close();
-        self.cause = Some(ExitCause::Stopped);
-        self.phase = Phase::Closing { until: Instant::now() + self.options.stop_grace };
-        self.transition(ProcessEvent::StopBegun);
     }
 
     /// Last rung: the life pipe closes and the reaper kills the whole tree. What was not delivered is

@@ -8,15 +8,19 @@ mod status;
 mod task;
 mod turn;
 mod vitals;
+mod watchdog;
 
 use std::{sync::Arc, time::Duration};
 
 use claude_comms_stream_json::turn::TurnUpdate;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 use uuid::Uuid;
 
-use self::status::Late;
 pub(crate) use self::task::{ProcessTask, Ready};
+use self::{status::Late, watchdog::Heard};
 pub use self::{status::StatusReport, vitals::Vitals};
 use crate::{ControlError, ExitCause, ExitInfo, ProcessState, SendError, StatusError, StderrFeed, Stop};
 
@@ -46,6 +50,11 @@ pub(crate) enum Request {
     /// Nobody waits for the status any more: why is there none?
     StatusLate {
         reply: oneshot::Sender<Late>,
+    },
+    /// End it, unless it said something within this time.
+    Condemn {
+        why: String,
+        quiet_for: Duration,
     },
     Stop(Stop),
 }
@@ -199,6 +208,7 @@ pub(crate) async fn exited(state: &mut watch::Receiver<ProcessState>) -> ExitInf
 #[derive(Debug)]
 pub struct TurnUpdates {
     batches: mpsc::Receiver<Vec<TurnUpdate>>,
+    heard: Heard,
 }
 
 impl TurnUpdates {
@@ -209,5 +219,16 @@ impl TurnUpdates {
     /// Cancel safe.
     pub async fn next(&mut self) -> Option<Vec<TurnUpdate>> {
         self.batches.recv().await
+    }
+
+    /// When the process last said something of the turn, also what is told as no update, as thinking and signs of
+    /// life of the API. Its answers to our own requests do not count.
+    pub fn last_heard(&self) -> Instant {
+        self.heard.last()
+    }
+
+    /// Whether [`next`](Self::next) would give something at once.
+    pub fn has_waiting(&self) -> bool {
+        !self.batches.is_empty() || self.batches.is_closed()
     }
 }

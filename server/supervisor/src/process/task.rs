@@ -20,6 +20,7 @@ use super::{
     phase::{DRAIN_LIMIT, Overdue, Phase, REAPER_LIMIT},
     status::StatusAsk,
     turn::{Delivery, Turn},
+    watchdog::Heard,
 };
 use crate::{
     ExitCause, ExitInfo, Options, ProcessEvent, ProcessState,
@@ -59,6 +60,9 @@ pub(crate) struct ProcessTask {
     exit_code: Option<Option<i32>>,
     pub(super) interrupts: u32,
     pub(super) status: StatusAsk,
+    pub(super) heard: Heard,
+    /// Why it takes no more turns, if that is so.
+    pub(super) distrusted: Option<&'static str>,
 }
 
 enum Step {
@@ -104,6 +108,8 @@ impl ProcessTask {
             exit_code: None,
             interrupts: 0,
             status: StatusAsk::default(),
+            heard: Heard::new(),
+            distrusted: None,
             options,
         }
     }
@@ -163,6 +169,9 @@ impl ProcessTask {
         };
         let mut decoded = Decoded::default();
         let broken = self.codec.decode(count, &mut decoded).err();
+        if decoded.is_working {
+            self.heard.now();
+        }
         self.outgoing.put(|lines| lines.extend_from_slice(&decoded.replies));
         match decoded.initialized {
             Some(Ok(answer)) => {
@@ -193,6 +202,9 @@ impl ProcessTask {
         if let Some(message) = broken {
             self.kill(ExitCause::Protocol(message));
         }
+        if let Some(stray) = decoded.stray {
+            self.distrust(stray);
+        }
     }
 
     fn deliver_waiting(&mut self) {
@@ -216,6 +228,7 @@ impl ProcessTask {
             if let Phase::Live { overdue } = &mut self.phase {
                 overdue.take_if(|(_, what)| *what == Overdue::Interrupt);
             }
+            self.retire_if_free();
         }
     }
 

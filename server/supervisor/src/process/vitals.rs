@@ -37,6 +37,14 @@ impl Vitals {
         self.state.borrow().clone()
     }
 
+    /// Ends the process at once because it was found not to work: `why` is told as the cause of its exit. A turn that
+    /// runs in it and said something within `quiet_for` is left alone. Nobody waits for it: `false` when the process
+    /// was too busy to take note, which is to be tried again.
+    pub fn condemn(&self, why: String, quiet_for: Duration) -> bool {
+        let Some(requests) = self.requests.upgrade() else { return true };
+        requests.try_send(Request::Condemn { why, quiet_for }).is_ok()
+    }
+
     /// Asks the CLI how it is, idle or busy. Costs nothing but some milliseconds of its time: no API call. A request
     /// that an earlier asker gave up is not sent again: its answer is taken.
     ///
