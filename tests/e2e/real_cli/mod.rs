@@ -11,6 +11,7 @@ mod instances;
 mod isolation;
 mod modules;
 mod oauth;
+mod peers;
 mod process_death;
 mod refusals;
 mod requests;

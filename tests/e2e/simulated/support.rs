@@ -144,7 +144,7 @@ pub(super) fn starts(heard: &Heard) -> usize {
 
 /// Checks a turn that COMPLETED and returns its text.
 #[track_caller]
-pub(super) fn completed(turn: &Turn) -> &str {
+pub(crate) fn completed(turn: &Turn) -> &str {
     assert_eq!(turn.state(), TurnState::Completed, "{turn:?}");
     assert!(turn.failure.is_none() && turn.partial_text.is_empty(), "{turn:?}");
     &turn.text
