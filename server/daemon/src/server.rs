@@ -187,6 +187,7 @@ impl Server {
             figures.clone(),
         );
         health::watch_instances(&tracker, ending.clone(), dispatcher.clone(), config.pool.health_interval);
+        health::weigh_instances(&tracker, ending.clone(), dispatcher.clone(), settings.clone());
         recovery::take_up(&store, &dispatcher, waiting).await.map_err(StartError::Recovery)?;
 
         tracing::info!(

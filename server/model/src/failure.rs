@@ -65,6 +65,8 @@ reasons!(
         ClaudeTooOld = "CLAUDE_TOO_OLD",
         /// The turn did not end within its time.
         TurnTimeout = "TURN_TIMEOUT",
+        /// The backend's process took more memory than it may, with all that it had started.
+        MemoryLimit = "MEMORY_LIMIT",
         /// The server was restarted while the turn ran.
         ServerRestarted = "SERVER_RESTARTED",
         /// Every instance is pinned to another conversation.

@@ -165,6 +165,13 @@ pub(super) const KEYS: &[Key] = &[
         reload: Signal,
     },
     Key {
+        path: "pool.memory_hard_limit",
+        doc: "The same memory, beyond which a process is killed with all that it started; its turn is FAILED `MEMORY_LIMIT`. Looked at every second.",
+        kind: OptionalBytes(1 << 20..=1 << 50, |c| &mut c.pool.memory_hard_limit),
+        unset: Words("no limit", "2GiB"),
+        reload: Signal,
+    },
+    Key {
         path: "pool.max_turns",
         doc: "Turns after which a process is replaced. Its conversation goes on.",
         kind: OptionalCount(1..=1_000_000_000, |c| &mut c.pool.max_turns),

@@ -298,6 +298,7 @@ pub(super) fn defaults(environment: &BTreeMap<String, String>) -> Config {
             drain_timeout: Duration::from_secs(30),
             health_interval: Duration::from_secs(15),
             memory_limit: None,
+            memory_hard_limit: None,
             max_turns: None,
             max_age: None,
             silence_timeout: Duration::from_secs(300),
@@ -345,6 +346,14 @@ fn finish(mut config: Config, environment: &BTreeMap<String, String>) -> Result<
     if !config.telemetry.metrics_listen.iter().all(tellable) {
         return Err(ConfigError::Keys(vec![
             "telemetry.metrics_listen: figures are told without a token, on this machine only; listen on http://127.0.0.1:PORT or a Unix socket, and let an agent of this machine forward them".to_owned(),
+        ]));
+    }
+    if let (Some(soft), Some(hard)) = (config.pool.memory_limit, config.pool.memory_hard_limit)
+        && hard < soft
+    {
+        return Err(ConfigError::Keys(vec![
+            "pool.memory_hard_limit: must not be less than pool.memory_limit, beyond which processes are replaced"
+                .to_owned(),
         ]));
     }
     if let Some(listen) = config.listen.iter().find(|listen| matches!(listen, Listen::Tls(_)))

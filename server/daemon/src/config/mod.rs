@@ -139,6 +139,8 @@ pub struct PoolOptions {
     pub health_interval: Duration,
     /// Memory of a process's tree, bytes, beyond which it is replaced after its turn.
     pub memory_limit: Option<u64>,
+    /// Memory of a process's tree, bytes, beyond which it is killed.
+    pub memory_hard_limit: Option<u64>,
     /// Turns after which a process is replaced.
     pub max_turns: Option<u64>,
     /// Age at which a process is replaced.

@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Instances(oneshot::Sender<Vec<InstanceView>>),
     Load(oneshot::Sender<Load>),
     Vitals(oneshot::Sender<Vec<Watched>>),
+    /// What a process takes with all that it started: its number, bytes.
+    Weighed(InstanceId, u32, u64),
     Checked(InstanceId, Box<Finding>),
     Drain(Duration, oneshot::Sender<()>),
 

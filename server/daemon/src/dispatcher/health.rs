@@ -53,8 +53,11 @@ impl DispatcherTask {
             vitals.condemn(finding.reason.clone(), quiet_for);
         }
         entry.checked = Some(finding.clone());
+        let weighed = finding.facts.map(|facts| (finding.process_id, facts.memory_bytes()));
         self.pool.note(id);
         self.hub.monitor().checked(id, finding);
-        self.recycle_if_due(id);
+        if let Some((process_id, bytes)) = weighed {
+            self.weighed(id, process_id, bytes);
+        }
     }
 }

@@ -313,6 +313,11 @@ impl Dispatcher {
         self.ask(Command::Vitals).await
     }
 
+    /// What an instance's process takes with all that it started, bytes.
+    pub(crate) async fn weighed(&self, id: InstanceId, process_id: u32, bytes: u64) {
+        let _ = self.commands.send(Command::Weighed(id, process_id, bytes)).await;
+    }
+
     /// What was found of an instance's process.
     pub(crate) async fn checked(&self, id: InstanceId, finding: Finding) {
         // Gone with the server, which nobody asks about its instances any more.

@@ -36,6 +36,7 @@ impl Options {
             idle_timeout: config.pool.idle_timeout,
             process: ProcessLimits {
                 memory: config.pool.memory_limit,
+                memory_hard: config.pool.memory_hard_limit,
                 turns: config.pool.max_turns,
                 age: config.pool.max_age,
             },

@@ -1,10 +1,12 @@
 //! Processes that have served enough end between turns; their conversations go on with another one.
 
-use claude_comms_model::{InstanceExit, InstanceId, InstanceState, instance::InstanceEvent};
+use claude_comms_model::{
+    Failure, FailureReason, InstanceExit, InstanceId, InstanceState, instance::InstanceEvent,
+};
 use claude_comms_supervisor::Stop;
 
 use super::{Command, LeaseReport, instances::exit_record, task::DispatcherTask};
-use crate::pool::Recycle;
+use crate::{live::Ending, pool::Recycle};
 
 impl DispatcherTask {
     /// Replaces an idle instance's process if that has served enough.
@@ -12,7 +14,35 @@ impl DispatcherTask {
         if !self.is_draining()
             && let Some(why) = self.pool.served_enough(id, &self.options.process)
         {
-            self.recycle(id, why, Stop::Graceful);
+            let how = if why == Recycle::MemoryHardLimit { Stop::Now } else { Stop::Graceful };
+            self.recycle(id, why, how);
+        }
+    }
+
+    /// Takes down what a process takes, with all that it started: one that takes too much goes.
+    pub(super) fn weighed(&mut self, id: InstanceId, process_id: u32, bytes: u64) {
+        let Some(entry) = self.pool.get_mut(id).filter(|entry| entry.process_id == process_id) else {
+            return;
+        };
+        entry.tenure.memory_bytes = Some(bytes);
+        let Some(limit) = self.options.process.memory_hard.filter(|limit| bytes > *limit) else {
+            return self.recycle_if_due(id);
+        };
+        match entry.state {
+            InstanceState::Busy if entry.tenure.recycled.is_none() => {
+                entry.tenure.recycled = Some(Recycle::MemoryHardLimit);
+                self.figures.process_recycled(Recycle::MemoryHardLimit.as_str());
+                tracing::warn!(instance.id = %id, process_id, bytes, limit, "process takes too much memory and is killed");
+                let words = format!(
+                    "its process, with all that it had started, took {} MiB, more than the {} MiB of pool.memory_hard_limit",
+                    bytes >> 20,
+                    limit >> 20
+                );
+                let failure = Failure::new(FailureReason::MemoryLimit, words);
+                self.end_turn_of(id, &Ending::Kill(failure));
+            }
+            InstanceState::Idle => self.recycle_if_due(id),
+            _ => {}
         }
     }
 
@@ -32,13 +62,14 @@ impl DispatcherTask {
         let Some(entry) = self.pool.get_mut(id).filter(|entry| entry.state == InstanceState::Idle) else {
             return;
         };
-        entry.tenure.recycled = Some(why);
-        self.figures.process_recycled(why.as_str());
+        if entry.tenure.recycled.replace(why).is_none() {
+            self.figures.process_recycled(why.as_str());
+        }
         tracing::info!(
             instance.id = %id,
             process_id = entry.process_id,
             turns = entry.tenure.turns,
-            memory_bytes = entry.memory_bytes(),
+            memory_bytes = entry.tenure.memory_bytes,
             reason = why.as_str(),
             "process is replaced"
         );
@@ -60,7 +91,7 @@ impl DispatcherTask {
     pub(super) fn with_our_reason(&self, id: InstanceId, exit: Option<InstanceExit>) -> Option<InstanceExit> {
         let why = self.pool.get(id).and_then(|entry| entry.tenure.recycled);
         exit.map(|exit| match why {
-            Some(why) => InstanceExit { reason: why.as_str().to_owned(), ..exit },
+            Some(why) => InstanceExit { reason: why.exit_reason().to_owned(), ..exit },
             None => exit,
         })
     }

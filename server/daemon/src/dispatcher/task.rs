@@ -28,7 +28,7 @@ use crate::{
     backend::Backend,
     config::{Config, Settings},
     hub::EventHub,
-    live::{LiveEvent, LiveTurn},
+    live::{Ending, LiveEvent, LiveTurn},
     pool::{Entry, Grant, Pool},
     telemetry::Figures,
     turn::{self, Begin, TurnTask},
@@ -145,6 +145,7 @@ impl DispatcherTask {
             Command::Vitals(reply) => {
                 let _ = reply.send(self.watched());
             }
+            Command::Weighed(id, process_id, bytes) => self.weighed(id, process_id, bytes),
             Command::Checked(id, finding) => self.checked(id, *finding),
             Command::Drain(grace, reply) => self.drain(grace, reply),
             Command::TurnDone(turn, conversation) => self.lines.remove(turn, conversation),
@@ -361,8 +362,13 @@ impl DispatcherTask {
 
     /// Asks for the end of the turn that an instance runs.
     pub(super) fn cancel_turn_of(&self, id: InstanceId, why: Failure<CancelReason>) {
+        self.end_turn_of(id, &Ending::Cancel(why));
+    }
+
+    /// As [`Self::cancel_turn_of`], with another end.
+    pub(super) fn end_turn_of(&self, id: InstanceId, how: &Ending) {
         for slot in self.lines.slots.values().filter(|slot| slot.instance == Some(id)) {
-            slot.live.request_cancel(why.clone());
+            slot.live.request_end(how.clone());
         }
     }
 

@@ -4,7 +4,9 @@
 mod findings;
 mod sampler;
 mod serving;
+mod weighing;
 
 pub(crate) use findings::{Condition, Finding};
 pub(crate) use sampler::{Watched, watch_instances};
 pub(crate) use serving::Serving;
+pub(crate) use weighing::weigh_instances;

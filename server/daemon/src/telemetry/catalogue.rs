@@ -60,7 +60,7 @@ catalogue! {
     PROCESS_STARTS = Counter "claude_comms_process_starts_total" ["outcome"] "Starts of processes: `started`, `failed`, or `abandoned` by who waited.";
     PROCESS_START = Histogram "claude_comms_process_start_seconds" [] "From the start of a process until it took messages.";
     PROCESS_EXITS = Counter "claude_comms_process_exits_total" ["cause"] "Processes that ended, by cause.";
-    RECYCLED = Counter "claude_comms_processes_recycled_total" ["reason"] "Processes that were replaced between turns: they had served enough (`memory_limit`, `max_turns`, `max_age`).";
+    RECYCLED = Counter "claude_comms_processes_recycled_total" ["reason"] "Processes that had served enough and were replaced between turns (`memory_limit`, `max_turns`, `max_age`), or were killed (`memory_hard_limit`).";
     RPCS = Counter "claude_comms_rpcs_total" ["method"] "Calls, by method; `_other` for those that do not exist.";
     REFUSALS = Counter "claude_comms_refusals_total" ["code", "reason"] "Calls that were refused, by gRPC code and reason.";
     SENT_AWAY = Counter "claude_comms_access_refusals_total" ["reason"] "Callers that were sent away, by why, connections without TLS and failed handshakes included; those who made a call are among the refused calls too.";

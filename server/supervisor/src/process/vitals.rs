@@ -6,7 +6,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Request, StatusReport, status::Late};
-use crate::{ProcessState, StatusError, facts::ProcessFacts};
+use crate::{
+    ProcessState, StatusError,
+    facts::{self, ProcessFacts},
+};
 
 /// A process as a watchman sees it. Unlike a [`Process`](crate::Process) it keeps nothing alive; cheap to clone.
 #[derive(Debug, Clone)]
@@ -73,6 +76,17 @@ impl Vitals {
     async fn send(&self, request: Request) -> Result<(), StatusError> {
         let requests = self.requests.upgrade().ok_or(StatusError::Exited)?;
         requests.send(request).await.map_err(|_| StatusError::Exited)
+    }
+
+    /// Resident memory of the CLI and all it has started, bytes; what they share is counted for each, so that it is never
+    /// less than their share. Blocking, but takes microseconds. `None` once the process is gone.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        let exited = || self.state.borrow().exit().is_some();
+        if exited() {
+            return None;
+        }
+        let bytes = facts::resident_bytes_of_tree(self.process_id, self.reaper);
+        if exited() { None } else { Some(bytes) }
     }
 
     /// What the system says of the CLI and all it has started. Blocking: reads some files of `/proc`, which takes

@@ -1,4 +1,5 @@
 //! What a process, a turn and a day may take, and what happens to each that takes more.
 
+mod memory;
 mod processes;
 mod support;

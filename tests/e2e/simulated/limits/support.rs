@@ -1,7 +1,10 @@
 //! Figures as Prometheus would scrape them, and instances as an operator sees them.
 
 use claude_comms_proto::v1::{GetInstanceRequest, Instance, InstanceState};
-use claude_comms_tests::{Client, PATIENCE, TestServer, eventually, server::Builder, within};
+use claude_comms_tests::{
+    Client, PATIENCE, TestServer, eventually, processes::signal, server::Builder, within,
+};
+use rustix::process::Signal;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
@@ -47,4 +50,10 @@ pub(super) async fn until_dormant(client: &Client, id: &str, reason: &str) -> In
     assert_eq!(dormant.process_id, 0, "{dormant:?}");
     assert_eq!(dormant.exit.as_ref().map(|exit| exit.reason.as_str()), Some(reason), "{dormant:?}");
     dormant
+}
+
+/// Writes the server's file and tells it.
+pub(super) fn reload(server: &TestServer, yaml: &str) {
+    std::fs::write(server.world().root().join("claude-comms.yaml"), yaml).unwrap();
+    signal(server.pid(), Signal::HUP);
 }
