@@ -3,10 +3,11 @@
 mod message;
 mod outcome;
 mod reader;
+mod rounds;
 #[cfg(test)]
 mod tests;
 mod update;
 
 pub use crate::output::Usage;
 pub use reader::TurnReader;
-pub use update::{FailureReason, Outcome, ResetReason, Stray, TurnEnd, TurnUpdate};
+pub use update::{FailureReason, MessageStep, Outcome, ResetReason, Stray, TurnEnd, TurnUpdate};

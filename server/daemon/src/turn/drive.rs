@@ -146,7 +146,7 @@ impl<'a> Drive<'a> {
         let live = &self.task.live;
         for update in batch {
             match update {
-                TurnUpdate::Init { .. } => {}
+                TurnUpdate::Init { .. } | TurnUpdate::Usage { .. } => {}
                 TurnUpdate::OutputBegan => self.output_began = true,
                 TurnUpdate::Text(text) => {
                     self.first_token.get_or_insert_with(|| SystemTime::now().into());

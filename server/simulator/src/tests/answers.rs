@@ -1,6 +1,6 @@
 //! What is answered without a scenario, and that any text survives.
 
-use claude_comms_stream_json::turn::{Outcome, TurnUpdate};
+use claude_comms_stream_json::turn::{MessageStep, Outcome, TurnUpdate};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -150,7 +150,8 @@ fn the_servers_reader_sees_the_promised_updates() {
     assert!(matches!(&updates[0], TurnUpdate::Init { model, cli_version, .. }
         if model == "m" && cli_version == "2.1.330-simulated"));
     assert_eq!(updates[1], TurnUpdate::OutputBegan);
-    assert!(matches!(&updates[2], TurnUpdate::Text(text) if text.starts_with("[simulated] ")));
+    assert!(matches!(&updates[2], TurnUpdate::Usage { step: MessageStep::Begun, .. }));
+    assert!(matches!(&updates[3], TurnUpdate::Text(text) if text.starts_with("[simulated] ")));
     assert!(matches!(updates.last(), Some(TurnUpdate::End(_))));
     assert_eq!(updates.len(), 4);
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::Usage;
 use crate::{ParseError, text};
 
 /// `stream_event`: one event of the API's answer, passed on as it came.
@@ -30,6 +31,8 @@ pub enum Event<'a> {
         id: Option<Cow<'a, str>>,
         /// The model that answers.
         model: Option<Cow<'a, str>>,
+        /// Tokens it has read; of those it writes the beginning.
+        usage: Option<Usage>,
     },
     /// A content block begins.
     BlockStart {
@@ -68,6 +71,8 @@ pub enum Event<'a> {
     MessageDelta {
         /// `end_turn`, `tool_use`, `max_tokens`, `stop_sequence`, `refusal`, ...
         stop_reason: Option<Cow<'a, str>>,
+        /// Tokens it has written; some releases repeat those it has read.
+        usage: Option<Usage>,
     },
     /// The message is complete.
     MessageStop,
@@ -89,6 +94,29 @@ pub(super) struct WireEvent<'a> {
     content_block: Option<WireBlock<'a>>,
     #[serde(default, borrow)]
     message: Option<WireMessage<'a>>,
+    #[serde(default)]
+    usage: Option<WireUsage>,
+}
+
+/// Tokens, of which some releases tell null.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireUsage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+}
+
+impl From<WireUsage> for Usage {
+    fn from(wire: WireUsage) -> Self {
+        Self {
+            input_tokens: wire.input_tokens.unwrap_or(0),
+            output_tokens: wire.output_tokens.unwrap_or(0),
+            cache_creation_input_tokens: wire.cache_creation_input_tokens.unwrap_or(0),
+            cache_read_input_tokens: wire.cache_read_input_tokens.unwrap_or(0),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -117,6 +145,8 @@ struct WireMessage<'a> {
     id: Option<Cow<'a, str>>,
     #[serde(default, borrow, deserialize_with = "text::optional")]
     model: Option<Cow<'a, str>>,
+    #[serde(default)]
+    usage: Option<WireUsage>,
 }
 
 impl<'a> WireEvent<'a> {
@@ -141,8 +171,10 @@ impl<'a> WireEvent<'a> {
                 }
             }
             "message_start" => {
-                let (id, model) = self.message.map_or((None, None), |message| (message.id, message.model));
-                Event::MessageStart { id, model }
+                let (id, model, usage) = self.message.map_or((None, None, None), |message| {
+                    (message.id, message.model, message.usage.map(Usage::from))
+                });
+                Event::MessageStart { id, model, usage }
             }
             "content_block_start" => {
                 let block = self.content_block.ok_or_else(|| missing("content_block"))?;
@@ -150,7 +182,8 @@ impl<'a> WireEvent<'a> {
             }
             "content_block_stop" => Event::BlockStop { index },
             "message_delta" => {
-                Event::MessageDelta { stop_reason: self.delta.and_then(|delta| delta.stop_reason) }
+                let stop_reason = self.delta.and_then(|delta| delta.stop_reason);
+                Event::MessageDelta { stop_reason, usage: self.usage.map(Usage::from) }
             }
             "message_stop" => Event::MessageStop,
             _ => Event::Other { kind },

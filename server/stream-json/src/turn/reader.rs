@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::message::Answer;
 use super::outcome::{self, Verdict};
+use super::rounds::Rounds;
 use super::{FailureReason, Outcome, Stray, TurnEnd, TurnUpdate, Usage};
 use crate::output::{
     ApiRetry, Assistant, Block, CommandLifecycle, Content, Event, Output, StreamEvent, TurnResult, User,
@@ -37,6 +38,7 @@ pub struct TurnReader {
 struct Turn {
     user_uuid: String,
     answer: Answer,
+    rounds: Rounds,
     last_assistant_uuid: Option<String>,
 }
 
@@ -177,15 +179,16 @@ impl Turn {
 
     fn read_event(&mut self, line: &StreamEvent<'_>, into: &mut Vec<TurnUpdate>) {
         if line.parent_tool_use_id.is_some() {
-            return;
+            return self.rounds.aside(&line.event, into);
         }
         match &line.event {
             Event::TextDelta { text, .. } => self.answer.append(text, into),
             Event::MessageStart { id, .. } => self.answer.begin_streamed(id.as_deref(), into),
             Event::BlockStart { kind, .. } => self.answer.begin_block(kind),
-            Event::MessageDelta { stop_reason: Some(reason) } => self.answer.finish_message(reason),
+            Event::MessageDelta { stop_reason: Some(reason), .. } => self.answer.finish_message(reason),
             _ => {}
         }
+        self.rounds.read(&line.event, into);
     }
 
     fn read_assistant(&mut self, line: &Assistant<'_>, into: &mut Vec<TurnUpdate>) {

@@ -18,6 +18,8 @@ fn read_on(reader: &mut TurnReader, lines: &[&str]) -> Vec<TurnUpdate> {
     for line in lines {
         reader.read(&parse(line).unwrap(), &mut updates);
     }
+    // What messages take is told in between, and has its own tests.
+    updates.retain(|update| !matches!(update, TurnUpdate::Usage { .. }));
     updates
 }
 

@@ -23,6 +23,16 @@ pub enum TurnUpdate {
         /// Why.
         reason: ResetReason,
     },
+    /// A message of the model began or ended: what the API counted for it since the last such update. Messages of
+    /// subagents are told too; they cost the same.
+    Usage {
+        /// The model; empty if the CLI did not say.
+        model: String,
+        /// At the beginning what was read, at the end what was written.
+        usage: Usage,
+        /// Where in an API round of the turn it is.
+        step: MessageStep,
+    },
     /// Append this to the answer. Never thinking, never the text of an error.
     Text(String),
     /// The model calls a tool.
@@ -72,6 +82,20 @@ pub enum Stray {
     Result,
     /// Parts of an answer, while no turn ran.
     Output,
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageStep {
+    /// The API began to answer: a round of the turn has begun.
+    Begun,
+    /// The message has its end.
+    Ended {
+        /// Whether the backend goes on with another round: the message calls tools, or was cut at its limit.
+        goes_on: bool,
+    },
+    /// The beginning or the end of a message of a subagent, which is no round of the turn.
+    Aside,
 }
 
 /// Why text is void.

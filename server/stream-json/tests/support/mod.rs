@@ -95,6 +95,13 @@ fn brief(update: &TurnUpdate) -> String {
             assert!(delay.as_millis() < 5000);
             format!("retry {attempt}/{max_attempts} {http_status:?} {error}")
         }
+        TurnUpdate::Usage { model, usage, step } => format!(
+            "usage {step:?} {model}: {} read, {} cached, {} from the cache, {} written",
+            usage.input_tokens,
+            usage.cache_creation_input_tokens,
+            usage.cache_read_input_tokens,
+            usage.output_tokens
+        ),
         TurnUpdate::SessionReset { .. } => "session reset".to_owned(),
         TurnUpdate::End(end) => {
             let outcome = match &end.outcome {
