@@ -28,10 +28,14 @@ pub enum TurnUpdate {
         /// The request's UUID.
         request_id: String,
     },
-    /// It waits; so many turns of its conversation are before it.
+    /// It waits.
     Queued {
-        /// 0: it is the next one and waits for a process.
+        /// So many turns of its conversation are before it; 0: it is the next one and waits for a process.
         position: u32,
+        /// So many turns of other conversations get a process before it, as the queue stands.
+        ahead: u32,
+        /// What it waits for, in the contract's words; empty from servers that do not say.
+        waits_for: String,
     },
     /// Its prompt goes to a process.
     Started {
@@ -87,7 +91,7 @@ impl TurnUpdate {
             Event::Accepted(e) => {
                 Self::Accepted { conversation_id: e.conversation_id, request_id: e.request_id }
             }
-            Event::Queued(e) => Self::Queued { position: e.position },
+            Event::Queued(e) => Self::Queued { position: e.position, ahead: e.ahead, waits_for: e.waits_for },
             Event::Started(e) => Self::Started { instance_id: e.instance_id, attempt: e.attempt },
             Event::TextDelta(e) => Self::Text { offset: e.offset, text: e.text },
             Event::TextReset(e) => Self::Reset { reason: e.reason },
@@ -130,7 +134,9 @@ impl From<TurnEvent> for v1::TurnEvent {
             TurnUpdate::Accepted { conversation_id, request_id } => {
                 Event::Accepted(v1::TurnAccepted { conversation_id, request_id })
             }
-            TurnUpdate::Queued { position } => Event::Queued(v1::TurnQueued { position }),
+            TurnUpdate::Queued { position, ahead, waits_for } => {
+                Event::Queued(v1::TurnQueued { position, ahead, waits_for })
+            }
             TurnUpdate::Started { instance_id, attempt } => {
                 Event::Started(v1::TurnStarted { instance_id, attempt })
             }

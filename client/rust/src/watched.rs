@@ -80,7 +80,9 @@ impl Watched {
             }
         }
         let about = match &event.event {
-            Some(InTurn::Queued(queued)) => Some(format!("queued {}", queued.position)),
+            Some(InTurn::Queued(queued)) => {
+                Some(format!("queued {} {} {}", queued.position, queued.ahead, queued.waits_for))
+            }
             Some(InTurn::ToolCall(call)) => Some(format!("call {}", call.id)),
             Some(InTurn::ToolResult(result)) => Some(format!("result {}", result.id)),
             Some(InTurn::Retrying(retrying)) if retrying.scope() == v1::RetryScope::Api => {

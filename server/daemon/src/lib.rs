@@ -18,6 +18,7 @@ pub mod live;
 pub mod login;
 pub mod modules;
 pub mod monitor;
+mod pair;
 mod pool;
 pub mod query;
 mod recovery;

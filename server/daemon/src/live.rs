@@ -5,6 +5,7 @@
 //! It must not know: gRPC, the store.
 
 mod ending;
+mod place;
 mod watch;
 
 use std::{
@@ -17,16 +18,17 @@ use claude_comms_model::{ConversationId, Event, EventKind, Timestamp, Turn, Turn
 use tokio::sync::watch as channel;
 
 pub(crate) use self::ending::{Wanted, wanted};
-pub use self::{ending::Ending, watch::TurnWatch};
+pub use self::{
+    ending::Ending,
+    place::{Place, WaitsFor},
+    watch::TurnWatch,
+};
 
 /// What is shown but not stored.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LiveEvent {
-    /// It waits behind so many turns of its conversation.
-    Queued {
-        /// How many.
-        position: u32,
-    },
+    /// It waits; where, and for what.
+    Queued(Place),
     /// Claude calls a tool.
     ToolCall {
         /// The call's id.
@@ -120,7 +122,7 @@ enum End {
 #[derive(Debug, Clone, Copy)]
 struct Queued {
     version: u32,
-    position: u32,
+    place: Place,
     time: Timestamp,
     at: usize,
 }
@@ -231,10 +233,10 @@ impl LiveTurn {
     pub fn push(&self, event: LiveEvent) {
         let mut state = self.state();
         match event {
-            LiveEvent::Queued { position } => {
+            LiveEvent::Queued(place) => {
                 let version = state.queued.map_or(1, |queued| queued.version + 1);
                 let at = state.log.len().max(1);
-                state.queued = Some(Queued { version, position, time: now(), at });
+                state.queued = Some(Queued { version, place, time: now(), at });
             }
             event => {
                 let sequence = state.sequence;

@@ -97,10 +97,26 @@ pub(crate) enum Noted {
     Forgotten(InstanceId),
 }
 
+/// What changed: for those who watch, and for turns that may run because of it.
+#[derive(Debug, Default)]
+struct Journal {
+    noted: Vec<Noted>,
+    stirred: Vec<InstanceId>,
+}
+
+impl Journal {
+    fn push(&mut self, noted: Noted) {
+        if let Noted::State(id, ..) | Noted::Gone(id) = noted {
+            self.stirred.push(id);
+        }
+        self.noted.push(noted);
+    }
+}
+
 /// The instances.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    journal: Vec<Noted>,
+    journal: Journal,
     entries: HashMap<InstanceId, Entry>,
     of_conversation: HashMap<ConversationId, InstanceId>,
     stopped: VecDeque<Instance>,
@@ -110,7 +126,7 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(max_instances: usize) -> Self {
         Self {
-            journal: Vec::new(),
+            journal: Journal::default(),
             entries: HashMap::new(),
             of_conversation: HashMap::new(),
             stopped: VecDeque::new(),
@@ -134,7 +150,12 @@ impl Pool {
 
     /// What was put down since the last time.
     pub(crate) fn take_journal(&mut self) -> Vec<Noted> {
-        std::mem::take(&mut self.journal)
+        std::mem::take(&mut self.journal.noted)
+    }
+
+    /// Instances that do something else than before, since the last time.
+    pub(crate) fn take_stirred(&mut self) -> Vec<InstanceId> {
+        std::mem::take(&mut self.journal.stirred)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -168,7 +189,12 @@ impl Pool {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.entries.len() >= self.max_instances
+        !self.has_room()
+    }
+
+    /// Whether a new instance has a slot.
+    pub(crate) fn has_room(&self) -> bool {
+        self.entries.len() < self.max_instances
     }
 
     /// Whether every slot is held by a pinned instance.
@@ -317,7 +343,8 @@ impl Pool {
     /// Takes an instance out that never came to be.
     pub(crate) fn forget(&mut self, id: InstanceId) {
         let Some(entry) = self.entries.remove(&id) else { return };
-        self.journal.extend([Noted::Gone(id), Noted::Forgotten(id)]);
+        self.journal.push(Noted::Gone(id));
+        self.journal.push(Noted::Forgotten(id));
         if self.of_conversation.get(&entry.record.conversation_id) == Some(&id) {
             self.of_conversation.remove(&entry.record.conversation_id);
         }

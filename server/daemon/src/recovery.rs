@@ -13,6 +13,7 @@ use claude_comms_supervisor::Supervisor;
 use crate::{
     dispatcher::Dispatcher,
     live::LiveTurn,
+    pair::Pair,
     telemetry::{Asker, Figures, Settled, call::Origin},
     transcript::holds_memory,
     turn::{Demand, Verdict},
@@ -200,7 +201,9 @@ pub(crate) async fn take_up(
         let events = store.turn_events(turn.id, 0).await?;
         let live = LiveTurn::new(turn.id, turn.conversation_id);
         live.publish(events);
-        let _ = dispatcher.recover(turn, live).await;
+        let conversation = store.conversation(turn.conversation_id).await?;
+        let pair = conversation.as_ref().map_or_else(Pair::none, Pair::of);
+        let _ = dispatcher.recover(turn, pair, live).await;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The server's promises in front of simulated Claudes: what needs no real CLI, only its language, its faults and its pace.
 
+mod admission;
 mod bad_commands;
 mod bad_requests;
 mod bad_starts;

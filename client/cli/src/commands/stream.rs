@@ -1,6 +1,7 @@
 //! A turn as it comes: tokens on standard output, all else on standard error; Ctrl-C, `--timeout` and the exit code.
 
 pub(super) mod conversation;
+mod place;
 mod screen;
 
 use std::{future::Future, pin::Pin, time::Duration};

@@ -56,7 +56,9 @@ pub(crate) fn events(steps: &[Step]) -> Vec<v1::TurnEvent> {
         let durable = !matches!(step, Step::Queued(_) | Step::Text(_) | Step::Hole(_));
         sequence += u64::from(durable);
         let kind = match step {
-            Step::Queued(position) => Event::Queued(v1::TurnQueued { position: *position }),
+            Step::Queued(position) => {
+                Event::Queued(v1::TurnQueued { position: *position, ..Default::default() })
+            }
             Step::Started => Event::Started(v1::TurnStarted { instance_id: "i".into(), attempt: 1 }),
             Step::Text(piece) => {
                 let offset = text.len() as u64;

@@ -10,6 +10,7 @@ use crate::{
     backend::Running,
     health::{Finding, Watched},
     live::LiveTurn,
+    pair::Pair,
 };
 
 /// How a lease comes back.
@@ -29,7 +30,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
 #[derive(Debug)]
 pub(crate) enum Command {
     Submit(Box<NewTurn>, Reply<Submitted>),
-    Recover(Box<Turn>, Arc<LiveTurn>, oneshot::Sender<()>),
+    Recover(Box<Turn>, Pair, Arc<LiveTurn>, oneshot::Sender<()>),
     Restore(Box<Instance>, oneshot::Sender<()>),
     StartInstance(Box<NewInstance>, Reply<InstanceView>),
     StopInstance(InstanceId, bool, Reply<InstanceView>),

@@ -1,18 +1,21 @@
-//! The conversations' lines: one turn in front, the others behind it in order.
+//! The conversations' lines: one turn in front, the others behind it in order. Those in front are sorted by what they need:
+//! who has an instance waits for that alone, who needs a slot waits in the fair order.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use claude_comms_model::{ConversationId, InstanceId, TurnId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::{Command, LeaseReport};
+use super::{Command, LeaseReport, fair::Fair};
 use crate::{
     backend::Running,
-    live::{LiveEvent, LiveTurn},
+    live::{LiveTurn, Place},
+    pair::{Name, Pair},
 };
 
 /// The sole right to drive an instance. Given back with [`Lease::give_back`]; one that is dropped (its task died) ends
@@ -78,22 +81,68 @@ impl Drop for Lease {
 pub(crate) struct Slot {
     pub conversation: ConversationId,
     pub target: Option<InstanceId>,
+    /// Between whom it is.
+    pub pair: Pair,
     pub live: Arc<LiveTurn>,
     /// Where its task waits for a lease; `None` once it has one.
     pub grant: Option<oneshot::Sender<Result<Lease, super::Refused>>>,
     /// The instance that runs it.
     pub instance: Option<InstanceId>,
+    /// Since when.
+    granted: Option<Instant>,
+    /// The instance that it waits for.
+    bound: Option<InstanceId>,
+    /// What was told of its place.
+    pub told: Option<Place>,
+}
+
+impl Slot {
+    pub(crate) fn new(
+        conversation: ConversationId,
+        target: Option<InstanceId>,
+        pair: Pair,
+        live: Arc<LiveTurn>,
+        grant: oneshot::Sender<Result<Lease, super::Refused>>,
+    ) -> Self {
+        Self {
+            conversation,
+            target,
+            pair,
+            live,
+            grant: Some(grant),
+            instance: None,
+            granted: None,
+            bound: None,
+            told: None,
+        }
+    }
+}
+
+/// How many turns a module that asks has here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// Of these, how many wait.
+    pub queued: usize,
+    /// All.
+    pub all: usize,
 }
 
 /// Turns by conversation, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
-    lines: HashMap<ConversationId, VecDeque<TurnId>>,
+    pub(super) lines: HashMap<ConversationId, VecDeque<TurnId>>,
     pub slots: HashMap<TurnId, Slot>,
-    /// Turns in front of their line that have no instance yet, oldest first.
-    pub ready: VecDeque<TurnId>,
+    /// In front of their line, to be looked at: they are new there, or something changed for them.
+    fresh: VecDeque<TurnId>,
+    /// In front, and need a slot.
+    pub(super) fair: Fair<TurnId>,
+    /// In front, and wait for the instance that they must have.
+    pub(super) bound: HashMap<InstanceId, TurnId>,
+    shares: HashMap<Name, Share>,
     /// How many turns have an instance.
     granted: usize,
+    /// Whether somebody's place may be another than what was told.
+    pub(super) moved: bool,
 }
 
 impl Lines {
@@ -101,56 +150,122 @@ impl Lines {
     pub(crate) fn push(&mut self, id: TurnId, slot: Slot) -> usize {
         let line = self.lines.entry(slot.conversation).or_default();
         let position = line.len();
-        self.granted += usize::from(slot.grant.is_none());
         line.push_back(id);
+        let share = self.shares.entry(Name::clone(&slot.pair.source)).or_default();
+        *share = Share { queued: share.queued + 1, all: share.all + 1 };
         self.slots.insert(id, slot);
+        if position == 0 {
+            self.fresh.push_back(id);
+        }
         position
     }
 
-    /// Takes a turn out, wherever it is, and tells those behind it. A turn that is now in front becomes ready.
-    pub(crate) fn remove(&mut self, id: TurnId, conversation: ConversationId) {
-        if self.slots.remove(&id).is_some_and(|slot| slot.grant.is_none()) {
-            self.granted -= 1;
-        }
-        self.ready.retain(|ready| *ready != id);
-        let Some(line) = self.lines.get_mut(&conversation) else { return };
-        let Some(place) = line.iter().position(|turn| *turn == id) else { return };
-        line.remove(place);
-        if line.is_empty() {
-            self.lines.remove(&conversation);
-            return;
-        }
-        for (position, turn) in line.iter().enumerate().skip(place) {
-            let Some(slot) = self.slots.get(turn) else { continue };
-            if slot.grant.is_some() {
-                slot.live.push(LiveEvent::Queued { position: u32::try_from(position).unwrap_or(u32::MAX) });
+    /// Takes a turn out, wherever it is. One that is now in front is looked at next. Returns how long it had its instance.
+    pub(crate) fn remove(&mut self, id: TurnId, conversation: ConversationId) -> Option<Duration> {
+        let slot = self.slots.remove(&id);
+        let mut ran = None;
+        if let Some(slot) = slot {
+            self.fair.remove(id);
+            if let Some(instance) = slot.bound {
+                self.bound.remove(&instance);
+            }
+            let queued = slot.grant.is_some();
+            self.granted -= usize::from(!queued);
+            ran = slot.granted.filter(|_| slot.instance.is_some()).map(|since| since.elapsed());
+            if let Some(share) = self.shares.get_mut(&slot.pair.source) {
+                share.all -= 1;
+                share.queued -= usize::from(queued);
+                if share.all == 0 {
+                    self.shares.remove(&slot.pair.source);
+                }
             }
         }
-        if place == 0
-            && let Some(front) = line.front()
-            && self.slots.get(front).is_some_and(|slot| slot.grant.is_some())
-        {
-            self.ready.push_back(*front);
+        self.moved = true;
+        let Some(line) = self.lines.get_mut(&conversation) else { return ran };
+        let Some(place) = line.iter().position(|turn| *turn == id) else { return ran };
+        line.remove(place);
+        match line.front() {
+            None => {
+                self.lines.remove(&conversation);
+            }
+            Some(front) if place == 0 => self.fresh.push_back(*front),
+            Some(_) => {}
+        }
+        ran
+    }
+
+    /// One that is to be looked at: it is in front of its line and waits.
+    pub(crate) fn next_fresh(&mut self) -> Option<TurnId> {
+        while let Some(id) = self.fresh.pop_front() {
+            if self.slots.get(&id).is_some_and(|slot| slot.grant.is_some()) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Something changed for an instance: who waits for it, or could use it, is looked at.
+    pub(crate) fn stirred(&mut self, instance: InstanceId, conversation: Option<ConversationId>) {
+        let front = conversation.and_then(|id| self.lines.get(&id)).and_then(VecDeque::front).copied();
+        let bound = self.bound.get(&instance).copied();
+        self.fresh.extend(bound.into_iter().chain(front.filter(|front| bound != Some(*front))));
+    }
+
+    /// A turn in front waits for this instance.
+    pub(crate) fn wait_for(&mut self, id: TurnId, instance: InstanceId) {
+        self.fair.remove(id);
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        if slot.bound.replace(instance) != Some(instance) {
+            self.moved = true;
+        }
+        self.bound.insert(instance, id);
+    }
+
+    /// A turn in front waits for a slot.
+    pub(crate) fn wait_for_slot(&mut self, id: TurnId) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        if let Some(instance) = slot.bound.take() {
+            self.bound.remove(&instance);
+        }
+        if !self.fair.contains(id) {
+            self.fair.push(id, &slot.pair);
+            self.moved = true;
         }
     }
 
     /// Gives a waiting turn its instance. Returns the lease if the turn has just ended and does not take it.
     pub(crate) fn grant(&mut self, id: TurnId, lease: Lease) -> Option<Lease> {
-        self.ready.retain(|ready| *ready != id);
-        let Some(slot) = self.slots.get_mut(&id) else { return Some(lease) };
-        let Some(grant) = slot.grant.take() else { return Some(lease) };
-        self.granted += 1;
-        slot.instance = Some(lease.instance_id);
+        let instance = lease.instance_id;
+        let Some(grant) = self.settle(id) else { return Some(lease) };
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.instance = Some(instance);
+            slot.granted = Some(Instant::now());
+        }
         grant.send(Ok(lease)).err().and_then(Result::ok)
     }
 
     /// Tells a waiting turn that it will never get an instance.
     pub(crate) fn refuse(&mut self, id: TurnId, why: super::Refused) {
-        self.ready.retain(|ready| *ready != id);
-        if let Some(grant) = self.slots.get_mut(&id).and_then(|slot| slot.grant.take()) {
-            self.granted += 1;
+        self.fair.remove(id);
+        if let Some(grant) = self.settle(id) {
             let _ = grant.send(Err(why));
         }
+    }
+
+    /// A turn waits no more.
+    fn settle(&mut self, id: TurnId) -> Option<oneshot::Sender<Result<Lease, super::Refused>>> {
+        self.fair.serve(id);
+        let slot = self.slots.get_mut(&id)?;
+        if let Some(instance) = slot.bound.take() {
+            self.bound.remove(&instance);
+        }
+        let grant = slot.grant.take()?;
+        self.granted += 1;
+        if let Some(share) = self.shares.get_mut(&slot.pair.source) {
+            share.queued -= 1;
+        }
+        self.moved = true;
+        Some(grant)
     }
 
     /// Whether a new turn of the conversation would have others before it.
@@ -166,5 +281,11 @@ impl Lines {
     /// Turns that wait.
     pub(crate) fn queued(&self) -> usize {
         self.slots.len() - self.running()
+    }
+
+    /// What a module that asks has here, and how many modules have something, itself included.
+    pub(crate) fn share(&self, source: &Name) -> (Share, usize) {
+        let share = self.shares.get(source).copied();
+        (share.unwrap_or_default(), self.shares.len() + usize::from(share.is_none()))
     }
 }

@@ -1,13 +1,17 @@
 //! Who runs next. [`Dispatcher`] is the handle, its task owns the queue, the running turns and the pool: at most one
 //! running turn a conversation is kept by its map, not by a lock. The queue's truth is the store; this is a cache of it.
 
+mod admission;
 mod command;
 mod control;
 mod drain;
+mod fair;
 mod health;
 mod instances;
 mod lines;
 mod options;
+mod places;
+mod pump;
 mod recycle;
 mod stop;
 mod task;
@@ -34,6 +38,7 @@ use crate::{
     health::{Finding, Watched},
     hub::EventHub,
     live::LiveTurn,
+    pair::Pair,
     telemetry::{Figures, call::Origin},
 };
 
@@ -85,10 +90,18 @@ pub enum Refused {
     #[error("the server is shutting down and takes no new work")]
     Draining,
     /// Too many turns wait.
-    #[error("the queue is full: waiting turns: {queued}, as many as pool.max_queue allows")]
+    #[error(
+        "the queue is full: waiting turns: {queued}, {own} of them of this module; pool.max_queue ({max_queue}) is shared among {sources} that ask"
+    )]
     QueueFull {
         /// How many wait.
         queued: usize,
+        /// How many of those are of the module that asks.
+        own: usize,
+        /// How many may wait.
+        max_queue: usize,
+        /// Among how many modules that is shared.
+        sources: usize,
         /// When to come back.
         retry_after: Duration,
     },
@@ -229,8 +242,8 @@ impl Dispatcher {
     ///
     /// # Errors
     /// [`Refused::Gone`].
-    pub async fn recover(&self, turn: Turn, live: Arc<LiveTurn>) -> Result<(), Refused> {
-        self.ask(|reply| Command::Recover(Box::new(turn), live, reply)).await
+    pub(crate) async fn recover(&self, turn: Turn, pair: Pair, live: Arc<LiveTurn>) -> Result<(), Refused> {
+        self.ask(|reply| Command::Recover(Box::new(turn), pair, live, reply)).await
     }
 
     /// Puts a pinned instance of an earlier run in, at boot.

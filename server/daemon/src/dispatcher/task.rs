@@ -6,7 +6,7 @@ use std::{
 };
 
 use claude_comms_model::{
-    CancelReason, ConversationId, Failure, Instance, InstanceId, InstanceState, Timestamp, Turn, TurnId,
+    CancelReason, ConversationId, Failure, Instance, InstanceId, Timestamp, Turn, TurnId,
 };
 use claude_comms_store::Store;
 use tokio::{
@@ -17,19 +17,23 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{
-    Command, Lease, LeaseReport, Load, NewTurn, Refused, cancelled,
+    Command, LeaseReport, Load, NewTurn,
+    admission::Pace,
+    cancelled,
     command::Reply,
     control::Waiting,
     instances::Starting,
     lines::{Lines, Slot},
     options::Options,
+    places::Telling,
 };
 use crate::{
     backend::Backend,
     config::{Config, Settings},
     hub::EventHub,
     live::{Ending, LiveEvent, LiveTurn},
-    pool::{Entry, Grant, Pool},
+    pair::Pair,
+    pool::Pool,
     telemetry::Figures,
     turn::{self, Begin, TurnTask},
 };
@@ -43,6 +47,10 @@ pub(super) struct DispatcherTask {
     pub(super) tracker: TaskTracker,
     commands: mpsc::WeakSender<Command>,
     pub(super) lines: Lines,
+    /// When those who wait are told of their place.
+    pub(super) telling: Telling,
+    /// How fast turns end.
+    pub(super) pace: Pace,
     pub(super) pool: Pool,
     /// Starts that wait for a slot.
     pub(super) starting: Vec<Starting>,
@@ -83,6 +91,8 @@ impl DispatcherTask {
             tracker,
             commands,
             lines: Lines::default(),
+            telling: Telling::default(),
+            pace: Pace::default(),
             pool,
             starting: Vec::new(),
             stopping: Vec::new(),
@@ -106,6 +116,7 @@ impl DispatcherTask {
                     self.recycle_due();
                     self.reclaim_idle();
                 }
+                () = until(self.places_due()) => {}
                 Ok(()) = self.changes.changed() => {
                     self.reconfigure();
                     reclaim = tokio::time::interval(self.options.reclaim_period());
@@ -113,6 +124,7 @@ impl DispatcherTask {
             }
             self.pump();
             self.finish_drain();
+            self.tell_places();
             self.show();
         }
     }
@@ -120,8 +132,8 @@ impl DispatcherTask {
     fn handle(&mut self, command: Command) {
         match command {
             Command::Submit(turn, reply) => self.submit(*turn, reply),
-            Command::Recover(turn, live, reply) => {
-                self.recover(*turn, live);
+            Command::Recover(turn, pair, live, reply) => {
+                self.recover(*turn, pair, live);
                 let _ = reply.send(());
             }
             Command::Restore(record, reply) => {
@@ -148,7 +160,11 @@ impl DispatcherTask {
             Command::Weighed(id, process_id, bytes) => self.weighed(id, process_id, bytes),
             Command::Checked(id, finding) => self.checked(id, *finding),
             Command::Drain(grace, reply) => self.drain(grace, reply),
-            Command::TurnDone(turn, conversation) => self.lines.remove(turn, conversation),
+            Command::TurnDone(turn, conversation) => {
+                if let Some(took) = self.lines.remove(turn, conversation) {
+                    self.pace.ended(took, Instant::now());
+                }
+            }
             Command::Returned(id, report) => self.returned(id, *report),
             Command::ProcessStarted(id, running) => self.process_started(id, &running),
             Command::InstanceReady(id, running, reply) => self.instance_ready(id, *running, reply),
@@ -179,74 +195,39 @@ impl DispatcherTask {
     }
 
     fn submit(&mut self, new: NewTurn, reply: Reply<super::Submitted>) {
-        let queued = self.lines.queued();
-        let conversation = new.conversation.id;
-        let served_by_pinned = new.target.is_some()
-            || self.pool.of_conversation(conversation).and_then(|id| self.pool.get(id)).is_some();
-        let refused = if self.draining.is_some() {
-            Some(Refused::Draining)
-        } else if let Some(id) = self.paused(conversation, new.target) {
-            Some(Refused::InstancePaused(id))
-        } else if queued >= self.options.max_queue && !self.is_free(conversation, new.target) {
-            Some(Refused::QueueFull { queued, retry_after: Duration::from_secs(1) })
-        } else if self.pool.all_held() && !served_by_pinned {
-            Some(Refused::AllInstancesPinned(self.options.max_instances))
-        } else {
-            new.target
-                .filter(|id| self.pool.get(*id).is_none_or(|entry| entry.state == InstanceState::Stopping))
-                .map(Refused::InstanceStopped)
-        };
-        if let Some(refused) = refused {
+        let pair = Pair::of(&new.conversation);
+        if let Some(refused) = self.refusal(&new, &pair) {
             let _ = reply.send(Err(refused));
             return;
         }
         let id = TurnId(Uuid::now_v7());
-        let live = LiveTurn::new(id, conversation);
+        let live = LiveTurn::new(id, new.conversation.id);
         let begin = Begin::Accept { new: Box::new(new), reply };
-        self.enqueue(id, live, begin);
+        self.enqueue(id, pair, live, begin);
     }
 
-    /// The instance that would run a turn of the conversation, if it is paused or is about to be.
-    pub(super) fn paused(
-        &self,
-        conversation: ConversationId,
-        target: Option<InstanceId>,
-    ) -> Option<InstanceId> {
-        let id = target.or_else(|| self.pool.of_conversation(conversation))?;
-        self.pool.get(id).is_some_and(Entry::is_paused).then_some(id)
-    }
-
-    /// Whether a turn would run at once.
-    fn is_free(&self, conversation: ConversationId, target: Option<InstanceId>) -> bool {
-        if self.lines.has_turns(conversation) {
-            return false;
-        }
-        let idle = target
-            .or_else(|| self.pool.of_conversation(conversation))
-            .and_then(|id| self.pool.get(id))
-            .is_some_and(|entry| entry.state == InstanceState::Idle);
-        idle || !self.pool.is_full()
-    }
-
-    fn recover(&mut self, turn: Turn, live: Arc<LiveTurn>) {
+    fn recover(&mut self, turn: Turn, pair: Pair, live: Arc<LiveTurn>) {
         let id = turn.id;
-        self.enqueue(id, live, Begin::Recovered { turn: Box::new(turn) });
+        self.enqueue(id, pair, live, Begin::Recovered { turn: Box::new(turn) });
     }
 
     /// Puts a turn in its line and starts its task, with an instance if there is one for it at once.
-    fn enqueue(&mut self, id: TurnId, live: Arc<LiveTurn>, begin: Begin) {
+    fn enqueue(&mut self, id: TurnId, pair: Pair, live: Arc<LiveTurn>, begin: Begin) {
         let Some(commands) = self.commands() else { return };
         let (conversation, target) = begin.place();
         let (grant, granted) = oneshot::channel();
-        let slot = Slot { conversation, target, live: Arc::clone(&live), grant: Some(grant), instance: None };
+        let slot = Slot::new(conversation, target, pair, Arc::clone(&live), grant);
         let position = self.lines.push(id, slot);
         self.hub.insert(Arc::clone(&live));
         if position == 0 {
-            self.lines.ready.push_back(id);
             self.pump();
         }
         if self.lines.slots.get(&id).is_some_and(|slot| slot.grant.is_some()) {
-            live.push(LiveEvent::Queued { position: u32::try_from(position).unwrap_or(u32::MAX) });
+            let place = self.lines.place_of_new(id, position);
+            live.push(LiveEvent::Queued(place));
+            if let Some(slot) = self.lines.slots.get_mut(&id) {
+                slot.told = Some(place);
+            }
         }
         let task = TurnTask {
             id,
@@ -263,60 +244,6 @@ impl DispatcherTask {
             asker: begin.asker(),
         };
         turn::spawn(task, begin);
-    }
-
-    /// Starts whoever can run, oldest first.
-    fn pump(&mut self) {
-        self.pump_starts();
-        if self.draining.is_some() {
-            return;
-        }
-        let ready: Vec<TurnId> = self.lines.ready.iter().copied().collect();
-        let (mut full, mut wanted) = (false, 0);
-        for id in ready {
-            let Some(slot) = self.lines.slots.get(&id) else { continue };
-            let (conversation, target) = (slot.conversation, slot.target);
-            if full && target.is_none() && self.pool.of_conversation(conversation).is_none() {
-                wanted += 1;
-                continue;
-            }
-            let record = self.new_record(conversation);
-            match self.pool.grant(conversation, target, || record) {
-                Grant::Instance(instance, running) => {
-                    // Before its turn's task puts down anything.
-                    self.tell();
-                    let Some(commands) = self.commands() else { return };
-                    let model = self.pool.get(instance).and_then(|entry| entry.record.model.clone());
-                    let lease = Lease::new(instance, model, running, commands, self.tracker.clone());
-                    if let Some(lease) = self.lines.grant(id, lease) {
-                        let (instance, running) = lease.untaken();
-                        self.take_back(instance, running, None);
-                    }
-                }
-                Grant::Wait => {}
-                Grant::Full => {
-                    full = true;
-                    wanted += 1;
-                }
-                Grant::AllPinned => {
-                    self.lines.refuse(id, Refused::AllInstancesPinned(self.options.max_instances));
-                }
-                Grant::Gone => {
-                    if let Some(target) = target {
-                        self.lines.refuse(id, Refused::InstanceStopped(target));
-                    }
-                }
-            }
-        }
-        self.make_room(wanted + self.pool.excess());
-    }
-
-    /// Ends as many idle instances as slots are wanted, those counted that are on their way out.
-    pub(super) fn make_room(&mut self, wanted: usize) {
-        for _ in self.pool.ending()..wanted {
-            let Some(idle) = self.pool.longest_idle() else { return };
-            self.begin_stop(idle);
-        }
     }
 
     pub(super) fn new_record(&self, conversation: ConversationId) -> Instance {
@@ -379,6 +306,14 @@ impl DispatcherTask {
             instances: self.pool.len(),
             draining: self.draining.is_some(),
         }
+    }
+}
+
+/// Resolves at a time, if there is one.
+async fn until(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

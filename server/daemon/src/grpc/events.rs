@@ -15,7 +15,7 @@ use super::{
     status::ApiError,
 };
 use crate::{
-    live::{LiveEvent, Told, TurnWatch},
+    live::{LiveEvent, Place, Told, TurnWatch},
     telemetry::Watching,
 };
 
@@ -73,7 +73,9 @@ pub(super) fn wire(turn_id: &str, told: Told) -> v1::TurnEvent {
 
 fn live(event: LiveEvent) -> Wire {
     match event {
-        LiveEvent::Queued { position } => Wire::Queued(v1::TurnQueued { position }),
+        LiveEvent::Queued(Place { position, ahead, waits_for }) => {
+            Wire::Queued(v1::TurnQueued { position, ahead, waits_for: waits_for.as_str().to_owned() })
+        }
         LiveEvent::ToolCall { id, name, input_json } => {
             let (input_json, was_cut) = cut(&input_json, TOOL_JSON_BYTES);
             let truncated_fields = if was_cut { vec!["input_json".to_owned()] } else { Vec::new() };

@@ -232,8 +232,15 @@ fn of_refused(refused: Refused) -> Status {
     let text = refused.to_string();
     match refused {
         Refused::Draining => status(Code::Unavailable, "DRAINING", text, &[]),
-        Refused::QueueFull { queued, retry_after } => {
-            let mut details = info("QUEUE_FULL", &[("queued", queued.to_string())]);
+        Refused::QueueFull { queued, own, max_queue, sources, retry_after } => {
+            let count = |name, n: usize| (name, n.to_string());
+            let counts = [
+                count("queued", queued),
+                count("own", own),
+                count("max_queue", max_queue),
+                count("sources", sources),
+            ];
+            let mut details = info("QUEUE_FULL", &counts);
             details.set_retry_info(Some(retry_after));
             Status::with_error_details(Code::ResourceExhausted, text, details)
         }

@@ -105,7 +105,7 @@ proptest! {
                     sequence += 1;
                     live.publish(vec![event(sequence, EventKind::TextReset { reason: ResetReason::Retry })]);
                 }
-                Step::Live => live.push(LiveEvent::Queued { position: 1 }),
+                Step::Live => live.push(queued(1)),
                 Step::Read(most) => take_ready(&mut watch, &mut client, most),
                 Step::Reattach => watch = live.watch(client.sequence, client.text.len() as u64),
             }
@@ -145,8 +145,8 @@ async fn a_piece_never_exceeds_its_bound_nor_splits_a_character() {
 #[test]
 fn a_turn_s_place_in_its_line_is_told_after_its_acceptance() {
     let live = LiveTurn::new(TurnId(Uuid::nil()), ConversationId(Uuid::nil()));
-    live.push(LiveEvent::Queued { position: 2 });
-    live.push(LiveEvent::Queued { position: 1 });
+    live.push(queued(2));
+    live.push(queued(1));
     live.publish(vec![event(1, EventKind::Accepted { request_id: RequestId(Uuid::nil()) }), started(2)]);
     let mut watch = live.watch(0, 0);
     let mut context = Context::from_waker(Waker::noop());
@@ -155,7 +155,7 @@ fn a_turn_s_place_in_its_line_is_told_after_its_acceptance() {
         told.push(item);
     }
     let Told::Live { sequence, event, .. } = &told[1] else { panic!("{told:?}") };
-    assert_eq!((told.len(), *sequence, event), (3, 1, &LiveEvent::Queued { position: 1 }));
+    assert_eq!((told.len(), *sequence, event), (3, 1, &queued(1)));
 }
 
 #[tokio::test]
@@ -174,13 +174,17 @@ fn only_the_latest_place_in_the_line_is_kept_and_gone_watchers_leave_nothing() {
     let live = live();
     let mut context = Context::from_waker(Waker::noop());
     for position in (0..1000).rev() {
-        live.push(LiveEvent::Queued { position });
+        live.push(queued(position));
         let mut watch = live.watch(2, 0);
         assert!(Pin::new(&mut watch).poll_next(&mut context).is_ready());
         assert!(Pin::new(&mut watch).poll_next(&mut context).is_pending());
     }
     let state = live.state();
     assert_eq!((state.log.len(), state.wakers.len()), (2, 1));
+}
+
+fn queued(position: u32) -> LiveEvent {
+    LiveEvent::Queued(Place { position, ahead: 0, waits_for: WaitsFor::Conversation })
 }
 
 fn turn() -> Turn {

@@ -41,7 +41,7 @@ impl TurnWatch {
             && queued.version != self.queued
         {
             self.queued = queued.version;
-            let event = LiveEvent::Queued { position: queued.position };
+            let event = LiveEvent::Queued(queued.place);
             return Some(Ok(Told::Live { sequence: self.sequence, time: queued.time, event }));
         }
         let limit = match state.log.get(self.next) {

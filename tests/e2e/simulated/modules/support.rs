@@ -118,7 +118,10 @@ pub(super) fn in_background(question: QueryModuleRequest) -> SubmitModuleQueryRe
     }
 }
 
-pub(super) async fn try_query(client: &Client, question: QueryModuleRequest) -> Result<Heard, Status> {
+pub(in crate::simulated) async fn try_query(
+    client: &Client,
+    question: QueryModuleRequest,
+) -> Result<Heard, Status> {
     let stream = within("an accepted question", client.modules.clone().query_module(question)).await?;
     Ok(Heard::new(stream.into_inner()))
 }
@@ -130,7 +133,10 @@ pub(in crate::simulated) async fn query(client: &Client, question: QueryModuleRe
     heard
 }
 
-pub(super) async fn try_submit_query(client: &Client, question: QueryModuleRequest) -> Result<Turn, Status> {
+pub(in crate::simulated) async fn try_submit_query(
+    client: &Client,
+    question: QueryModuleRequest,
+) -> Result<Turn, Status> {
     let mut modules = client.modules.clone();
     within("an accepted question", modules.submit_module_query(in_background(question)))
         .await

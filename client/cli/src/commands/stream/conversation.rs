@@ -59,7 +59,7 @@ async fn show<'a>(
     let (id, other) = (short_id(&event.turn_id).to_owned(), event.turn_id != *shown);
     match &event.update {
         TurnUpdate::Accepted { .. } => return Ok(()),
-        TurnUpdate::Queued { position } if other => {
+        TurnUpdate::Queued { position, .. } if other => {
             // One that waits for a process alone is about to start.
             if *position > 0 {
                 screen.note(&format!("turn {id} waits; turns before it: {position}"));

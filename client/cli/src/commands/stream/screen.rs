@@ -2,7 +2,7 @@
 
 use claude_comms_client::{TurnEvent, TurnUpdate, v1};
 
-use super::Show;
+use super::{Show, place::Place};
 use crate::{
     args::Format,
     exit::{Exit, Failure},
@@ -19,12 +19,13 @@ pub(super) struct Screen<'a> {
     has_text: bool,
     /// The cursor is within a line.
     within_line: bool,
-    queued: bool,
+    /// What was last said of the place in the queue.
+    place: Option<Place>,
 }
 
 impl<'a> Screen<'a> {
     pub(super) fn new(ui: &'a Ui, show: Show) -> Self {
-        Self { ui, show, held: String::new(), has_text: false, within_line: false, queued: false }
+        Self { ui, show, held: String::new(), has_text: false, within_line: false, place: None }
     }
 
     /// Shows an event; returns the terminal record after the last one.
@@ -44,18 +45,15 @@ impl<'a> Screen<'a> {
         match event.update {
             TurnUpdate::Text { text, .. } => self.text(&text)?,
             TurnUpdate::Reset { reason } => self.reset(&reason),
-            TurnUpdate::Queued { position } => {
-                self.queued = true;
-                self.note(&match position {
-                    0 => "waiting for a process".to_owned(),
-                    1 => "waiting; 1 turn is before this one".to_owned(),
-                    n => format!("waiting; {n} turns are before this one"),
-                });
+            TurnUpdate::Queued { position, ahead, waits_for } => {
+                if let Some(words) = Place::say(&mut self.place, position, ahead, &waits_for) {
+                    self.note(&words);
+                }
             }
             TurnUpdate::Started { attempt, .. } if attempt > 1 => {
                 self.note(&format!("started again, try {attempt}"))
             }
-            TurnUpdate::Started { .. } if self.queued => self.note("started"),
+            TurnUpdate::Started { .. } if self.place.is_some() => self.note("started"),
             TurnUpdate::Retrying(retrying) => self.note(&retry(&retrying)),
             TurnUpdate::SessionReset { reason } => {
                 self.note(&format!("Claude's memory of this conversation was lost: {}", printable(&reason)));

@@ -10,6 +10,10 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::*;
+
+fn queue_full(retry_after: Duration) -> Refused {
+    Refused::QueueFull { queued: 3, own: 3, max_queue: 3, sources: 1, retry_after }
+}
 use crate::backend::{NotReady, NotReadyReason};
 
 /// Makes `variant`, which knows every error there is, and `VARIANTS`, the list of them: what is added there does not
@@ -156,11 +160,7 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
         (ApiError::ConversationBusy(conversation), Code::FailedPrecondition, "CONVERSATION_BUSY"),
         (Refused::Draining.into(), Code::Unavailable, "DRAINING"),
         (Refused::Gone.into(), Code::Unavailable, "DRAINING"),
-        (
-            Refused::QueueFull { queued: 3, retry_after: Duration::from_secs(1) }.into(),
-            Code::ResourceExhausted,
-            "QUEUE_FULL",
-        ),
+        (queue_full(Duration::from_secs(1)).into(), Code::ResourceExhausted, "QUEUE_FULL"),
         (Refused::AllInstancesPinned(8).into(), Code::ResourceExhausted, "ALL_INSTANCES_PINNED"),
         (
             Refused::ConversationStarting(conversation).into(),
@@ -266,8 +266,7 @@ fn an_error_of_a_module_says_which_one_and_why() {
 
 #[test]
 fn a_full_queue_says_when_to_come_back_and_bad_fields_are_all_named() {
-    let full =
-        Status::from(ApiError::from(Refused::QueueFull { queued: 1, retry_after: Duration::from_secs(2) }));
+    let full = Status::from(ApiError::from(queue_full(Duration::from_secs(2))));
     assert_eq!(full.get_details_retry_info().and_then(|info| info.retry_delay), Some(Duration::from_secs(2)));
 
     let fields =

@@ -1,0 +1,94 @@
+//! Who gets an instance: turns whose conversation has one wait for that alone, all others get slots in the fair order.
+
+use claude_comms_model::{InstanceId, TurnId};
+
+use super::{Lease, Refused, task::DispatcherTask};
+use crate::pool::Grant;
+
+impl DispatcherTask {
+    /// Starts whoever can run. What it costs grows with what changed, not with what waits.
+    pub(super) fn pump(&mut self) {
+        self.pump_starts();
+        if self.is_draining() {
+            return;
+        }
+        loop {
+            for id in self.pool.take_stirred() {
+                let conversation = self.pool.get(id).map(|entry| entry.record.conversation_id);
+                self.lines.stirred(id, conversation);
+            }
+            let Some(id) = self.lines.next_fresh() else { break };
+            self.look(id);
+        }
+        self.give_slots();
+        self.make_room(self.lines.fair.len() + self.pool.excess());
+    }
+
+    /// A turn came to the front of its line, or something changed for it.
+    fn look(&mut self, id: TurnId) {
+        let Some(slot) = self.lines.slots.get(&id) else { return };
+        let own = slot.target.or_else(|| self.pool.of_conversation(slot.conversation));
+        match own {
+            Some(instance) => {
+                self.give(id, Some(instance));
+            }
+            None => self.lines.wait_for_slot(id),
+        }
+    }
+
+    /// Gives the slots that are free.
+    fn give_slots(&mut self) {
+        while self.lines.fair.len() > 0 && (self.pool.has_room() || self.pool.all_pinned()) {
+            let Some(id) = self.lines.fair.first(|_| true) else { return };
+            if !self.give(id, None) {
+                return;
+            }
+        }
+    }
+
+    /// Gives a turn an instance, if it can have one now. `false`: no slot is free.
+    fn give(&mut self, id: TurnId, own: Option<InstanceId>) -> bool {
+        let Some(slot) = self.lines.slots.get(&id) else { return true };
+        let (conversation, target) = (slot.conversation, slot.target);
+        let record = self.new_record(conversation);
+        match self.pool.grant(conversation, target, || record) {
+            Grant::Instance(instance, running) => {
+                // Before its turn's task puts down anything.
+                self.tell();
+                let Some(commands) = self.commands() else { return false };
+                let model = self.pool.get(instance).and_then(|entry| entry.record.model.clone());
+                let lease = Lease::new(instance, model, running, commands, self.tracker.clone());
+                if let Some(lease) = self.lines.grant(id, lease) {
+                    let (instance, running) = lease.untaken();
+                    self.take_back(instance, running, None);
+                }
+            }
+            Grant::Wait => {
+                if let Some(instance) = own.or_else(|| self.pool.of_conversation(conversation)) {
+                    self.lines.wait_for(id, instance);
+                }
+            }
+            Grant::Full => return false,
+            Grant::AllPinned => {
+                self.lines.refuse(id, Refused::AllInstancesPinned(self.options.max_instances));
+            }
+            Grant::Gone => {
+                if let Some(target) = target {
+                    self.lines.refuse(id, Refused::InstanceStopped(target));
+                }
+            }
+        }
+        true
+    }
+
+    /// Ends as many idle instances as slots are wanted, those counted that are on their way out.
+    pub(super) fn make_room(&mut self, wanted: usize) {
+        if wanted == 0 {
+            return;
+        }
+        for _ in self.pool.ending()..wanted {
+            let Some(idle) = self.pool.longest_idle() else { return };
+            self.begin_stop(idle);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Where a turn waits, and for what.
+
+/// What a turn waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// A turn of its own conversation that is before it.
+    Conversation,
+    /// An instance: its own to be ready, or a slot for one.
+    Instance,
+}
+
+impl WaitsFor {
+    /// The word that users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Conversation => "conversation",
+            Self::Instance => "instance",
+        }
+    }
+}
+
+/// A turn's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Turns of its conversation before it.
+    pub position: u32,
+    /// Turns of other conversations that get an instance before it does, as far as that can be told.
+    pub ahead: u32,
+    /// What it waits for.
+    pub waits_for: WaitsFor,
+}

@@ -1,0 +1,5 @@
+//! Who gets an instance, and when: modules that ask take turns, queues are bounded and shared, what waits is told its place.
+
+mod fairness;
+mod queue;
+mod support;
