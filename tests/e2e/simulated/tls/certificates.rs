@@ -4,7 +4,7 @@ use claude_comms_proto::v1::{CreateConversationRequest, GetServerInfoRequest, To
 use claude_comms_tests::{Client, Ran, client::reason, tls::Authority};
 use tonic::Code;
 
-use super::{ca_file, client, endpoint, serving, status};
+use super::{ca_file, client, endpoint, logged, serving, status};
 use crate::simulated::tokens::create;
 
 #[tokio::test]
@@ -30,7 +30,8 @@ async fn an_answer_streams_over_tls_and_the_token_decides() {
         .await
         .unwrap_err();
     assert_eq!(reason(&refused), "SCOPE_TOO_NARROW");
-    assert!(server.log().contains("127.0.0.1:"), "refusals name the peer: {}", server.log());
+    // Refusals name the peer.
+    logged(&server, "127.0.0.1:").await;
 }
 
 #[tokio::test]
@@ -50,7 +51,7 @@ async fn the_command_line_trusts_the_authority_it_is_given_and_no_other() {
     for words in ["TLS_UNTRUSTED", "not trusted", "--tls-ca"] {
         assert!(ran.stderr.contains(words), "no {words}: {}", ran.stderr);
     }
-    assert!(server.log().contains("tls_handshake"), "{}", server.log());
+    logged(&server, "tls_handshake").await;
     for (file, words) in [("/nonexistent/ca.pem", "/nonexistent/ca.pem"), ("/dev/null", "no certificate")] {
         let ran = status(&server, &["--tls-ca", file]).await.expect(2);
         assert!(ran.stderr.contains(words), "{}", ran.stderr);

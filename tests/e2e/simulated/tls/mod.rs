@@ -8,7 +8,7 @@ mod settings;
 use std::{fs, path::PathBuf};
 
 use claude_comms_tests::{
-    Client, Ran, TestServer,
+    Client, PATIENCE, Ran, TestServer, eventually,
     server::Builder,
     tls::{self, Authority, Pair},
 };
@@ -50,4 +50,9 @@ async fn status(server: &TestServer, arguments: &[&str]) -> Ran {
     let mut command = server.cli_command(&["status"]);
     command.env("CLAUDE_COMMS_SERVER", endpoint(server)).args(arguments);
     Ran::to_end(command).await
+}
+
+/// Waits until the server has logged these words: it may answer before it logs.
+async fn logged(server: &TestServer, words: &str) {
+    eventually(PATIENCE, words, async || server.log().contains(words).then_some(())).await;
 }

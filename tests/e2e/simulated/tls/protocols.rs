@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{ca_file, client, endpoint, serving};
+use super::{ca_file, client, endpoint, logged, serving};
 
 /// Sends bytes and returns all that is answered up to the end of the connection.
 async fn say(server: &TestServer, bytes: &[u8]) -> Vec<u8> {
@@ -83,7 +83,7 @@ async fn plain_text_on_the_tls_port_is_told_to_speak_tls() {
     command.env("CLAUDE_COMMS_SERVER", &plain);
     let ran = Ran::to_end(command).await.expect(3);
     assert!(ran.stderr.contains("TLS_REQUIRED") && ran.stderr.contains("https://"), "{}", ran.stderr);
-    assert!(server.log().contains("plain_text"), "{}", server.log());
+    logged(&server, "plain_text").await;
     client(&server, &authority, None).await.new_conversation().await;
 }
 
