@@ -143,6 +143,9 @@ pub enum StatusError {
         /// How long it had.
         after: Duration,
     },
+    /// It waits to be claimed, and is not spoken to before that.
+    #[error("the process waits to be claimed")]
+    Parked,
     /// Its output waits for the one who reads the turn, so that nobody knows whether it has answered.
     #[error("its output waits to be taken")]
     Held,

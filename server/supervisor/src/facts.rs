@@ -130,7 +130,7 @@ fn state_letter(process_id: u32) -> Option<char> {
 }
 
 /// The children of all threads of a process; none where the kernel does not list them.
-fn children(process_id: u32) -> Vec<u32> {
+pub(crate) fn children(process_id: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{process_id}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     lists

@@ -7,6 +7,8 @@ use crate::ExitInfo;
 /// Where a process stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProcessState {
+    /// Spawned, and nothing was written to it.
+    Parked,
     /// Spawned, `initialize` not yet answered.
     Starting,
     /// Ready for a user message.
@@ -32,6 +34,8 @@ pub enum ProcessState {
 /// What happens to a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProcessEvent {
+    /// `initialize` was written to a parked process.
+    Claimed,
     /// `initialize` was answered.
     Initialized,
     /// A user message was accepted.
@@ -74,6 +78,7 @@ impl ProcessState {
             (_, E::StopBegun) => S::Stopping,
             // A turn may end, or a process come up, after it was told to stop.
             (S::Stopping, E::TurnEnded | E::Initialized) => S::Stopping,
+            (S::Parked, E::Claimed) => S::Starting,
             (S::Starting, E::Initialized) => S::Idle,
             (S::Idle, E::Sent(turn)) => S::Busy { turn },
             (S::Busy { turn } | S::Interrupting { turn }, E::InterruptSent) => S::Interrupting { turn },
@@ -107,9 +112,10 @@ mod tests {
         ExitInfo { code: Some(0), cause: ExitCause::Stopped, stderr: String::new() }
     }
 
-    fn states() -> [ProcessState; 7] {
+    fn states() -> [ProcessState; 8] {
         let turn = Uuid::nil();
         [
+            ProcessState::Parked,
             ProcessState::Starting,
             ProcessState::Idle,
             ProcessState::Busy { turn },
@@ -120,8 +126,9 @@ mod tests {
         ]
     }
 
-    fn events() -> [ProcessEvent; 8] {
+    fn events() -> [ProcessEvent; 9] {
         [
+            ProcessEvent::Claimed,
             ProcessEvent::Initialized,
             ProcessEvent::Sent(Uuid::nil()),
             ProcessEvent::InterruptSent,

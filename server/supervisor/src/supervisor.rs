@@ -4,6 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,11 +16,15 @@ use crate::{
     ExitCause, ExitInfo, Launch, Options, Process, ProcessState, Session, StartError, Stop, SweepReport,
     dirs::InstanceDirs,
     environment::{self, Lock},
+    facts::children,
     process::{MAILBOX, ProcessTask, Request, exited},
     reaper::{CANNOT_START, EXIT_CANNOT_START},
-    spawn::spawn,
+    spawn::{Spawned, spawn},
     sweep::sweep,
 };
+
+/// How often a reaper that has just been spawned is looked at for its program: it takes some milliseconds.
+const CHILD_LOOK: Duration = Duration::from_millis(2);
 
 /// Starts processes; cheap to clone.
 #[derive(Debug, Clone)]
@@ -43,21 +48,13 @@ impl Supervisor {
     /// # Cancel safety
     /// Dropping the future ends what was started so far.
     pub async fn start(&self, launch: Launch) -> Result<Process, StartError> {
-        let dirs = self.prepare(&launch).await?;
-        let program = launch.executable(&self.options.reaper);
-        let lock = Lock::of(&launch.environment, self.options.config_dir.as_deref());
-        let environment = environment::complete(&launch.environment, &self.options.owner, &dirs, lock);
-        let arguments = launch.arguments(lock);
-        let spawned = spawn(&self.options.reaper, &program, &arguments, &environment, &dirs.cwd())
-            .map_err(|source| StartError::Spawn { reaper: self.options.reaper.clone(), source })?;
-
+        let (spawned, program) = self.spawn(&launch).await?;
         let reaper = spawned.reaper.id().unwrap_or_default();
         let (requests, mailbox) = mpsc::channel(MAILBOX);
         let (state, mut states) = watch::channel(ProcessState::Starting);
         let (ready, answered) = oneshot::channel();
-        let prompt = launch.system_prompt.as_deref();
-        let options = Options::clone(&self.options);
-        let task = ProcessTask::new(spawned, options, prompt, mailbox, state, ready);
+        let mut task = ProcessTask::new(spawned, Options::clone(&self.options), mailbox, state);
+        task.initialize(launch.system_prompt.as_deref(), ready);
         self.tracker.spawn(task.run());
 
         match tokio::time::timeout(self.options.initialize_timeout, answered).await {
@@ -74,6 +71,50 @@ impl Supervisor {
                 Err(StartError::Timeout { after: self.options.initialize_timeout, stderr })
             }
         }
+    }
+
+    /// Starts a process to which nothing is written before it is [claimed](Process::claim); returns once the program
+    /// runs, which is before it would answer. The launch's system prompt is unused.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends what was started so far.
+    pub async fn park(&self, launch: Launch) -> Result<Process, StartError> {
+        let (spawned, program) = self.spawn(&launch).await?;
+        let reaper = spawned.reaper.id().unwrap_or_default();
+        let (requests, mailbox) = mpsc::channel(MAILBOX);
+        let (state, mut states) = watch::channel(ProcessState::Parked);
+        let task = ProcessTask::new(spawned, Options::clone(&self.options), mailbox, state);
+        let stderr = task.stderr_feed();
+        self.tracker.spawn(task.run());
+
+        let limit = self.options.initialize_timeout;
+        let mut until_gone = states.clone();
+        tokio::select! {
+            exit = exited(&mut until_gone) => Err(start_error(exit, &launch.session, &program, &self.options)),
+            process_id = first_child(reaper) => {
+                debug!(instance = %launch.instance, process_id, "process parked");
+                Ok(Process::parked(requests, states, process_id, stderr, reaper))
+            }
+            () = tokio::time::sleep(limit) => {
+                let _just_ended = requests.send(Request::Stop(Stop::Now)).await;
+                Err(StartError::Timeout { after: limit, stderr: exited(&mut states).await.stderr })
+            }
+        }
+    }
+
+    /// Makes the directories and spawns; returns the program's path too.
+    async fn spawn(&self, launch: &Launch) -> Result<(Spawned, PathBuf), StartError> {
+        let dirs = self.prepare(launch).await?;
+        let program = launch.executable(&self.options.reaper);
+        let lock = Lock::of(&launch.environment, self.options.config_dir.as_deref());
+        let environment = environment::complete(&launch.environment, &self.options.owner, &dirs, lock);
+        let arguments = launch.arguments(lock);
+        let spawned = spawn(&self.options.reaper, &program, &arguments, &environment, &dirs.cwd())
+            .map_err(|source| StartError::Spawn { reaper: self.options.reaper.clone(), source })?;
+        Ok((spawned, program))
     }
 
     /// Kills what an earlier server with our `owner` left behind. Only for start-up, under the lock that
@@ -126,6 +167,16 @@ impl Supervisor {
             source: io::Error::other(error),
         })??;
         Ok(dirs)
+    }
+}
+
+/// The program below a reaper, once it is there. For a reaper that ends without one this never resolves.
+async fn first_child(reaper: u32) -> u32 {
+    loop {
+        if let Some(child) = children(reaper).first() {
+            return *child;
+        }
+        tokio::time::sleep(CHILD_LOOK).await;
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a process task does when asked: send, interrupt, pause, and the way down the stop ladder.
 
 use claude_comms_stream_json::input::{ControlRequest, Request as CliRequest, UserMessage};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use super::{
-    BATCHES, Request, TurnUpdates,
+    BATCHES, Ready, Request, TurnUpdates,
     phase::{INTERRUPT_LIMIT, Overdue, Phase, REAPER_LIMIT},
     task::ProcessTask,
     turn::Turn,
@@ -19,6 +22,7 @@ impl ProcessTask {
             Request::Send { uuid, text, reply } => {
                 let _gone = reply.send(self.send(uuid, &text));
             }
+            Request::Claim { system_prompt, ready } => self.claim(&system_prompt, ready),
             Request::Interrupt { reply } => {
                 let _gone = reply.send(self.interrupt());
             }
@@ -38,10 +42,22 @@ impl ProcessTask {
         }
     }
 
+    /// A claimer whose `ready` is dropped has come too late.
+    fn claim(&mut self, system_prompt: &str, ready: oneshot::Sender<Ready>) {
+        let is_parked = *self.state.borrow() == ProcessState::Parked;
+        if is_parked && self.outgoing.is_open() {
+            self.initialize(Some(system_prompt), ready);
+            self.transition(ProcessEvent::Claimed);
+        }
+    }
+
     fn send(&mut self, uuid: Uuid, text: &str) -> Result<TurnUpdates, SendError> {
         match *self.state.borrow() {
             ProcessState::Idle if self.outgoing.is_open() => {}
-            ProcessState::Starting | ProcessState::Busy { .. } | ProcessState::Interrupting { .. } => {
+            ProcessState::Parked
+            | ProcessState::Starting
+            | ProcessState::Busy { .. }
+            | ProcessState::Interrupting { .. } => {
                 return Err(SendError::Busy);
             }
             ProcessState::Paused => return Err(SendError::Paused),
@@ -101,9 +117,10 @@ impl ProcessTask {
     fn may_pause(&self) -> Result<(), ControlError> {
         match *self.state.borrow() {
             ProcessState::Idle | ProcessState::Paused => Ok(()),
-            ProcessState::Starting | ProcessState::Busy { .. } | ProcessState::Interrupting { .. } => {
-                Err(ControlError::Busy)
-            }
+            ProcessState::Parked
+            | ProcessState::Starting
+            | ProcessState::Busy { .. }
+            | ProcessState::Interrupting { .. } => Err(ControlError::Busy),
             ProcessState::Stopping | ProcessState::Exited(_) => Err(ControlError::Exited),
         }
     }

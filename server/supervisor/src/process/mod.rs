@@ -1,5 +1,6 @@
 //! The handle of a running process, and the updates of its turn. The loop behind it is `ProcessTask`.
 
+mod claim;
 mod codec;
 mod ladder;
 mod outgoing;
@@ -10,7 +11,10 @@ mod turn;
 mod vitals;
 mod watchdog;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use claude_comms_stream_json::turn::TurnUpdate;
 use tokio::{
@@ -34,6 +38,11 @@ pub(crate) enum Request {
         uuid: Uuid,
         text: String,
         reply: oneshot::Sender<Result<TurnUpdates, SendError>>,
+    },
+    /// `initialize` for a parked process.
+    Claim {
+        system_prompt: String,
+        ready: oneshot::Sender<Ready>,
     },
     Interrupt {
         reply: oneshot::Sender<Result<(), ControlError>>,
@@ -72,7 +81,10 @@ pub struct Process {
 struct Inner {
     requests: mpsc::Sender<Request>,
     state: watch::Receiver<ProcessState>,
-    ready: Ready,
+    process_id: u32,
+    /// Known once it was told by the CLI.
+    cli_version: OnceLock<String>,
+    stderr: StderrFeed,
     /// The reaper's process id; 0 if it is not known.
     reaper: u32,
 }
@@ -84,17 +96,31 @@ impl Process {
         ready: Ready,
         reaper: u32,
     ) -> Self {
-        Self { inner: Arc::new(Inner { requests, state, ready, reaper }) }
+        let Ready { process_id, cli_version, stderr } = ready;
+        let inner = Inner { requests, state, process_id, cli_version: cli_version.into(), stderr, reaper };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// One to which nothing was written yet; it is the reaper's first child.
+    pub(crate) fn parked(
+        requests: mpsc::Sender<Request>,
+        state: watch::Receiver<ProcessState>,
+        process_id: u32,
+        stderr: StderrFeed,
+        reaper: u32,
+    ) -> Self {
+        let inner = Inner { requests, state, process_id, cli_version: OnceLock::new(), stderr, reaper };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The CLI's own process id, never the reaper's; 0 if the CLI did not tell it.
     pub fn process_id(&self) -> u32 {
-        self.inner.ready.process_id
+        self.inner.process_id
     }
 
-    /// The CLI's version, e.g. `2.1.330`; empty if it did not tell it.
+    /// The CLI's version, e.g. `2.1.330`; empty if it did not tell it (yet).
     pub fn cli_version(&self) -> &str {
-        &self.inner.ready.cli_version
+        self.inner.cli_version.get().map_or("", String::as_str)
     }
 
     /// Its vital signs: what may be asked by somebody who must not keep it alive.
@@ -112,7 +138,7 @@ impl Process {
 
     /// What it writes to stderr.
     pub fn stderr(&self) -> StderrFeed {
-        self.inner.ready.stderr.clone()
+        self.inner.stderr.clone()
     }
 
     /// Sends a user message and returns what comes of it. One turn at a time.

@@ -77,6 +77,8 @@ impl ProcessTask {
     pub(super) fn ask_status(&mut self, reply: Reply) {
         let refused = match *self.state.borrow() {
             ProcessState::Paused => Some(StatusError::Paused),
+            // To be written to before `initialize` is no part of the CLI's language.
+            ProcessState::Parked => Some(StatusError::Parked),
             ProcessState::Stopping | ProcessState::Exited(_) => Some(StatusError::Exited),
             _ if !self.outgoing.is_open() => Some(StatusError::Exited),
             _ => None,

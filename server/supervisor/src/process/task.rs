@@ -76,24 +76,17 @@ enum Step {
 }
 
 impl ProcessTask {
-    /// Writes `initialize` and is ready to [`run`](Self::run). `ready` is told when it was answered.
+    /// Is ready to [`run`](Self::run); nothing was written yet.
     pub(crate) fn new(
         spawned: Spawned,
         options: Options,
-        system_prompt: Option<&str>,
         requests: mpsc::Receiver<Request>,
         state: watch::Sender<ProcessState>,
-        ready: oneshot::Sender<Ready>,
     ) -> Self {
-        let mut outgoing = Outgoing::new(spawned.stdin);
-        // Not left out when there is none: the CLI would put its own in its place, with the path of the working directory.
-        let prompt = Some(system_prompt.unwrap_or_default());
-        let request = CliRequest::Initialize(Initialize::with_system_prompt(prompt));
-        outgoing.put(|lines| ControlRequest { request_id: INITIALIZE, request }.write_line(lines));
         Self {
             reaper: spawned.reaper,
             life: Some(spawned.life),
-            outgoing,
+            outgoing: Outgoing::new(spawned.stdin),
             stdout: Some(spawned.stdout),
             stderr: Some(spawned.stderr),
             stderr_room: Box::new([0; 4096]),
@@ -102,7 +95,7 @@ impl ProcessTask {
             turn: None,
             requests: Some(requests),
             state,
-            ready: Some(ready),
+            ready: None,
             phase: Phase::Live { overdue: None },
             cause: None,
             exit_code: None,
@@ -112,6 +105,20 @@ impl ProcessTask {
             distrusted: None,
             options,
         }
+    }
+
+    /// Writes `initialize`. `ready` is told when it was answered.
+    pub(crate) fn initialize(&mut self, system_prompt: Option<&str>, ready: oneshot::Sender<Ready>) {
+        // Not left out when there is none: the CLI would put its own in its place, with the path of the working directory.
+        let prompt = Some(system_prompt.unwrap_or_default());
+        let request = CliRequest::Initialize(Initialize::with_system_prompt(prompt));
+        self.outgoing.put(|lines| ControlRequest { request_id: INITIALIZE, request }.write_line(lines));
+        self.ready = Some(ready);
+    }
+
+    /// What it says on stderr.
+    pub(crate) fn stderr_feed(&self) -> StderrFeed {
+        self.remembered.clone()
     }
 
     /// Runs until the process is gone, its exit is published and its last output is delivered.

@@ -81,6 +81,26 @@ async fn a_turn_through_the_real_cli() {
 }
 
 #[tokio::test]
+async fn a_parked_cli_is_claimed_with_its_prompt_and_one_that_nobody_claims_ends_at_once() {
+    let Some(claude) = Claude::new() else { return };
+    let launch = |name: &str| claude.launch(name, Session::New { id: Uuid::new_v4() });
+    let spare = in_time("park", claude.bench.supervisor.park(launch("a"))).await.unwrap();
+    let unused = in_time("park", claude.bench.supervisor.park(launch("b"))).await.unwrap();
+    in_time("claim", spare.claim(Some("You were parked."), std::time::Duration::from_secs(20)))
+        .await
+        .unwrap();
+    assert_eq!(ask(&spare, "hello").await, "echo: hello");
+    let request = claude.api.last_request();
+    assert!(request["system"].to_string().contains("You were parked."), "{}", request["system"]);
+    assert_eq!(request["messages"].as_array().unwrap().len(), 1);
+    let exit = in_time("the stop", unused.stop(Stop::Graceful)).await;
+    assert_eq!(exit.cause, ExitCause::Stopped, "{exit:?}");
+    println!("a parked cli that is stopped: {exit:?}");
+    spare.stop(Stop::Graceful).await;
+    claude.bench.finish().await;
+}
+
+#[tokio::test]
 async fn a_killed_cli_is_resumed_in_another_instance_with_its_history() {
     let Some(claude) = Claude::new() else { return };
     let id = Uuid::new_v4();

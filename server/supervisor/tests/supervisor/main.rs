@@ -4,6 +4,7 @@
 
 mod claude;
 mod messages_api;
+mod park;
 mod probe;
 mod reaper;
 mod start;
