@@ -40,7 +40,7 @@ impl Builder {
         Self {
             world: World::new(),
             arguments: vec!["--backend".into(), backend.into()],
-            environment: BTreeMap::new(),
+            environment: BTreeMap::from([(environment::WARM_SPARES.to_owned(), "0".to_owned())]),
             configuration: None,
             listens: Vec::new(),
         }

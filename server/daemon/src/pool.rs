@@ -3,6 +3,7 @@
 
 mod pause;
 mod recycle;
+mod spares;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -50,6 +51,8 @@ pub(crate) struct Entry {
     pub pause: Pause,
     /// What its newest process has done.
     pub tenure: Tenure,
+    /// Whether no conversation has it yet.
+    pub spare: bool,
 }
 
 impl Entry {
@@ -120,6 +123,8 @@ pub(crate) struct Pool {
     entries: HashMap<InstanceId, Entry>,
     of_conversation: HashMap<ConversationId, InstanceId>,
     stopped: VecDeque<Instance>,
+    /// Instances that no conversation has yet, oldest first.
+    spares: Vec<InstanceId>,
     max_instances: usize,
 }
 
@@ -130,6 +135,7 @@ impl Pool {
             entries: HashMap::new(),
             of_conversation: HashMap::new(),
             stopped: VecDeque::new(),
+            spares: Vec::new(),
             max_instances,
         }
     }
@@ -224,6 +230,7 @@ impl Pool {
             ending: false,
             pause: Pause::default(),
             tenure: Tenure::begin(),
+            spare: false,
         };
         self.entries.insert(entry.record.id, entry);
     }
@@ -299,12 +306,12 @@ impl Pool {
         Grant::Instance(id, None)
     }
 
-    /// The instance that has been idle longest and may go.
+    /// The instance that has been idle longest and may go; spares first.
     pub(crate) fn longest_idle(&self) -> Option<InstanceId> {
         self.entries
             .values()
             .filter(|entry| entry.may_go())
-            .min_by_key(|entry| entry.idle_since)
+            .min_by_key(|entry| (!entry.spare, entry.idle_since))
             .map(|entry| entry.record.id)
     }
 
@@ -312,7 +319,7 @@ impl Pool {
     pub(crate) fn idle_since(&self, before: Instant) -> Vec<InstanceId> {
         self.entries
             .values()
-            .filter(|entry| entry.may_go() && entry.idle_since <= before)
+            .filter(|entry| entry.may_go() && !entry.spare && entry.idle_since <= before)
             .map(|entry| entry.record.id)
             .collect()
     }
@@ -325,6 +332,7 @@ impl Pool {
     /// Takes a stopped instance out and remembers it.
     pub(crate) fn remove(&mut self, id: InstanceId, exit: Option<InstanceExit>) -> Option<Instance> {
         let mut entry = self.entries.remove(&id)?;
+        self.drop_spare(id);
         if self.of_conversation.get(&entry.record.conversation_id) == Some(&id) {
             self.of_conversation.remove(&entry.record.conversation_id);
         }
@@ -343,6 +351,7 @@ impl Pool {
     /// Takes an instance out that never came to be.
     pub(crate) fn forget(&mut self, id: InstanceId) {
         let Some(entry) = self.entries.remove(&id) else { return };
+        self.drop_spare(id);
         self.journal.push(Noted::Gone(id));
         self.journal.push(Noted::Forgotten(id));
         if self.of_conversation.get(&entry.record.conversation_id) == Some(&id) {

@@ -40,7 +40,8 @@ struct Shared {
 pub struct StderrFeed(Arc<Mutex<Shared>>);
 
 impl StderrFeed {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// An empty one that keeps this many bytes.
+    pub fn new(limit: usize) -> Self {
         Self(Arc::new(Mutex::new(Shared {
             ring: StderrRing::new(limit),
             end: 0,

@@ -17,6 +17,7 @@ mod refusals;
 mod requests;
 mod secrets;
 mod server_death;
+mod spares;
 mod stage;
 mod streams;
 mod verbatim;

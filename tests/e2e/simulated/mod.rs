@@ -28,6 +28,7 @@ mod recovery;
 mod restart;
 mod secure;
 mod settings;
+mod spares;
 mod stalled;
 pub(crate) mod support;
 pub(crate) mod telemetry;

@@ -26,7 +26,7 @@ impl View for v1::Instance {
             .fact("pause", if self.pause_pending { "once its turn has ended" } else { "" })
             .fact("backend", &self.backend)
             .fact("model", &self.model)
-            .fact("conversation", &self.conversation_id)
+            .fact("conversation", if self.spare { "none yet: a spare" } else { &self.conversation_id })
             .fact("process", count(self.process_id))
             .fact("generation", count(self.process_generation))
             .fact("pinned", if self.pinned { "yes" } else { "no" })
@@ -169,6 +169,7 @@ impl View for v1::ServerInfo {
 pub(crate) fn with_pool(details: Details, counts: &v1::PoolCounts) -> Details {
     details
         .fact("instances now", instance_counts(counts))
+        .fact("warm spares", spare_counts(counts))
         .fact(
             "turns since start",
             format!(
@@ -180,6 +181,15 @@ pub(crate) fn with_pool(details: Details, counts: &v1::PoolCounts) -> Details {
             "events dropped",
             if counts.dropped_events == 0 { String::new() } else { counts.dropped_events.to_string() },
         )
+}
+
+/// `1 of 2 ready`, and why there are none; empty where none are wanted.
+fn spare_counts(counts: &v1::PoolCounts) -> String {
+    match (counts.wanted_spares, counts.spares_off.as_str()) {
+        (0, _) => String::new(),
+        (wanted, "") => format!("{} of {wanted} ready", counts.spares),
+        (_, why) => format!("off: {why}"),
+    }
 }
 
 /// `1 busy, 2 idle`; empty without instances.
@@ -218,7 +228,7 @@ pub(crate) fn instances(instances: &[v1::Instance]) -> Table {
             state(instance.state().as_str_name()).into(),
             or_dash(instance.health.as_ref().map_or("", |health| state(health.status().as_str_name()))),
             instance.backend.clone(),
-            or_dash(short_id(&instance.conversation_id)),
+            if instance.spare { "(spare)".to_owned() } else { or_dash(short_id(&instance.conversation_id)) },
             instance.turn_count.to_string(),
             or_dash(&memory(instance.memory_bytes)),
             cost(instance.cost_usd),

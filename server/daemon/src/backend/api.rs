@@ -46,6 +46,27 @@ pub trait Backend: Debug + Send + Sync {
         take_up: TakeUp,
     ) -> Result<Running, StartError>;
 
+    /// What a process that is started now would be fixed to.
+    async fn launch_mark(&self) -> LaunchMark;
+
+    /// Starts a process for whatever new conversation will claim it; nothing is written to it before that.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends what was started so far.
+    async fn park(&self, instance: InstanceId) -> Result<Running, StartError>;
+
+    /// Makes a parked process that of a new conversation.
+    ///
+    /// # Errors
+    /// [`Unclaimed`]; nothing is left running.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the process.
+    async fn claim(&self, parked: Running, conversation: &Conversation) -> Result<Running, Unclaimed>;
+
     /// Keeps the session's file as the conversation's transcript, if there is one yet.
     fn keep_transcript(&self, instance: InstanceId, conversation: &Conversation, running: &mut Running);
 
@@ -76,6 +97,12 @@ pub trait Worker: Debug + Send + Sync {
 
     /// What it writes to stderr.
     fn stderr(&self) -> StderrFeed;
+
+    /// Tells a parked process its system prompt; returns once it takes messages.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    async fn claim(&self, system_prompt: Option<&str>) -> Result<(), StartError>;
 
     /// Sends a user message and returns what comes of it. One turn at a time. Each uuid is answered once.
     ///
@@ -119,8 +146,29 @@ pub struct Running {
     pub scene_revision: u32,
     /// Set when the conversation's memory could not be resumed: why.
     pub session_reset: Option<String>,
+    /// What held when it was started, of one that is still to be claimed.
+    pub parked: Option<LaunchMark>,
     /// Where its backend keeps a session, once it was found.
     pub(super) session_file: Option<(Uuid, PathBuf)>,
+}
+
+/// All that is fixed when a process starts (its program and that program's version, settings, model): two processes with
+/// equal marks are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaunchMark(pub(super) u64);
+
+/// Why a parked process did not become a conversation's.
+#[derive(Debug, thiserror::Error)]
+pub enum Unclaimed {
+    /// It was started with other settings, or from another version of the program.
+    #[error("the process was started with other settings than those of now")]
+    Outdated,
+    /// The conversation has memory or a model that the process was not started with.
+    #[error("the conversation needs a process of its own")]
+    Unfit,
+    /// It did not answer.
+    #[error("the parked process did not answer")]
+    Failed(#[source] StartError),
 }
 
 /// Where a new process takes up the conversation.

@@ -1,6 +1,8 @@
 //! The Claude Code CLI, and the simulator that stands in for it: both below the supervisor.
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Instant,
@@ -11,14 +13,14 @@ use claude_comms_model::{Conversation, ConversationId, InstanceId};
 use claude_comms_store::Store;
 use claude_comms_stream_json::transcript::Fate;
 use claude_comms_supervisor::{
-    CliVersion, Launch, ProbeError, Program, Session, StartError, Supervisor, probe_version,
+    CliVersion, Launch, ProbeError, Program, Session, StartError, Stop, Supervisor, probe_version,
 };
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::{Backend, NotReady, NotReadyReason, Running, TakeUp, chain};
+use super::{Backend, LaunchMark, NotReady, NotReadyReason, Running, TakeUp, Unclaimed, chain};
 use crate::{
-    config::{BackendKind, Settings},
+    config::{BackendKind, Config, Settings},
     telemetry::Figures,
     transcript,
 };
@@ -81,6 +83,36 @@ impl CliBackend {
         find_program(&self.binary, &self.settings.now().instance_environment)
     }
 
+    /// A launch of nobody in particular.
+    fn bare_launch(&self, config: &Config, instance: InstanceId, session: Session) -> Launch {
+        Launch {
+            instance: directory(instance),
+            program: match self.kind {
+                BackendKind::Claude => Program::Claude { binary: self.program() },
+                BackendKind::Simulated => Program::Simulated { scenario: self.scenario.clone() },
+            },
+            session,
+            transcript: None,
+            model: config.claude.model.clone(),
+            system_prompt: None,
+            environment: config.instance_environment.0.clone(),
+            extra_args: config.claude.extra_args.clone(),
+        }
+    }
+
+    async fn mark_of(&self, config: &Config) -> LaunchMark {
+        let mut hasher = DefaultHasher::new();
+        (&config.claude.model, &config.instance_environment.0, &config.claude.extra_args).hash(&mut hasher);
+        if self.kind == BackendKind::Claude {
+            let program = self.program();
+            // An update puts another file in its place.
+            let file = tokio::fs::metadata(&program).await.ok();
+            let file = file.map(|file| (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec()));
+            (program, file).hash(&mut hasher);
+        }
+        LaunchMark(hasher.finish())
+    }
+
     async fn launch(
         &self,
         instance: InstanceId,
@@ -99,17 +131,10 @@ impl CliBackend {
             .or_else(|| conversation.model.clone())
             .or_else(|| config.claude.model.clone());
         let launch = Launch {
-            instance: directory(instance),
-            program: match self.kind {
-                BackendKind::Claude => Program::Claude { binary: self.program() },
-                BackendKind::Simulated => Program::Simulated { scenario: self.scenario.clone() },
-            },
-            session,
             transcript: lends.then(|| self.store.transcript(conversation.id)),
             model,
             system_prompt: Some(conversation.system_prompt.clone()).filter(|prompt| !prompt.is_empty()),
-            environment: config.instance_environment.0.clone(),
-            extra_args: config.claude.extra_args.clone(),
+            ..self.bare_launch(&config, instance, session)
         };
         let counted = self.figures.process_starts();
         let started = self.supervisor.start(launch).await;
@@ -120,6 +145,7 @@ impl CliBackend {
             session_id,
             scene_revision: conversation.scene_revision,
             session_reset: None,
+            parked: None,
             session_file: None,
         })
     }
@@ -197,6 +223,47 @@ impl Backend for CliBackend {
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn launch_mark(&self) -> LaunchMark {
+        let config = self.settings.now();
+        self.mark_of(&config).await
+    }
+
+    async fn park(&self, instance: InstanceId) -> Result<Running, StartError> {
+        let config = self.settings.now();
+        let mark = self.mark_of(&config).await;
+        let session_id = Uuid::new_v4();
+        let launch = self.bare_launch(&config, instance, Session::New { id: session_id });
+        let parked = self.supervisor.park(launch).await;
+        self.figures.process_parked(parked.is_ok());
+        Ok(Running {
+            process: Arc::new(parked?),
+            session_id,
+            scene_revision: 0,
+            session_reset: None,
+            parked: Some(mark),
+            session_file: None,
+        })
+    }
+
+    async fn claim(&self, mut parked: Running, conversation: &Conversation) -> Result<Running, Unclaimed> {
+        let config = self.settings.now();
+        let unlike = |model: &String| config.claude.model.as_ref() != Some(model);
+        let refused =
+            if conversation.claude_session_id.is_some() || conversation.model.as_ref().is_some_and(unlike) {
+                Some(Unclaimed::Unfit)
+            } else {
+                (parked.parked != Some(self.mark_of(&config).await)).then_some(Unclaimed::Outdated)
+            };
+        if let Some(refused) = refused {
+            parked.process.stop(Stop::Now).await;
+            return Err(refused);
+        }
+        let prompt = Some(conversation.system_prompt.as_str()).filter(|prompt| !prompt.is_empty());
+        parked.process.claim(prompt).await.map_err(Unclaimed::Failed)?;
+        (parked.parked, parked.scene_revision) = (None, conversation.scene_revision);
+        Ok(parked)
     }
 
     fn keep_transcript(&self, instance: InstanceId, conversation: &Conversation, running: &mut Running) {

@@ -6,10 +6,14 @@ mod chain;
 mod cli;
 mod worker;
 
-pub use api::{Backend, NotReady, NotReadyReason, Running, TakeUp, Worker};
+pub use api::{Backend, LaunchMark, NotReady, NotReadyReason, Running, TakeUp, Unclaimed, Worker};
 pub use chain::chain;
+pub(crate) use claude_comms_supervisor::StartError;
 pub use cli::CliBackend;
 pub(crate) use cli::{directory, find_program};
+
+#[cfg(test)]
+pub(crate) mod fake;
 
 #[cfg(test)]
 mod tests;

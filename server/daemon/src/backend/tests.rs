@@ -22,7 +22,7 @@ fn the_pool_and_the_turns_know_no_backend_by_name() {
     assert!(files.len() > 20, "the rooms are where they were looked for: {files:?}");
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a file of ours");
-        for name in ["BackendKind", "CliBackend", "Program::", "Supervisor", "Launch"] {
+        for name in ["BackendKind", "CliBackend", "Program::", "Supervisor", "Launch {"] {
             assert!(!text.contains(name), "{} speaks of {name}", file.display());
         }
     }

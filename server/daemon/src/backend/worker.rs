@@ -2,12 +2,16 @@
 
 use async_trait::async_trait;
 use claude_comms_supervisor::{
-    ControlError, ExitInfo, Process, ProcessState, SendError, StderrFeed, Stop, TurnUpdates, Vitals,
+    ControlError, ExitInfo, Process, ProcessState, SendError, StartError, StderrFeed, Stop, TurnUpdates,
+    Vitals,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Worker;
+
+/// How long a parked process may take to answer: 44 ms as a rule, and its start before that, if it has only just begun.
+const CLAIM_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
 
 #[async_trait]
 impl Worker for Process {
@@ -25,6 +29,10 @@ impl Worker for Process {
 
     fn stderr(&self) -> StderrFeed {
         Self::stderr(self)
+    }
+
+    async fn claim(&self, system_prompt: Option<&str>) -> Result<(), StartError> {
+        Self::claim(self, system_prompt, CLAIM_LIMIT).await
     }
 
     async fn send(&self, uuid: Uuid, text: String) -> Result<TurnUpdates, SendError> {

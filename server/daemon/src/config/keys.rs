@@ -193,6 +193,27 @@ pub(super) const KEYS: &[Key] = &[
         reload: Signal,
     },
     Key {
+        path: "pool.warm_spares",
+        doc: "Processes that are started before anybody needs them: a new conversation begins on one in a third of the time. They count in max_instances and go first.",
+        kind: Count(0..=1_000, |c| &mut c.pool.warm_spares),
+        unset: Plain,
+        reload: Signal,
+    },
+    Key {
+        path: "pool.spare_max_age",
+        doc: "After this a spare that nobody used is replaced.",
+        kind: Span(|c| &mut c.pool.spare_max_age),
+        unset: Plain,
+        reload: Signal,
+    },
+    Key {
+        path: "pool.start_stagger",
+        doc: "Least time between two starts of processes that nobody waits for, and between the use of a spare and the next one's start.",
+        kind: Span(|c| &mut c.pool.start_stagger),
+        unset: Plain,
+        reload: Signal,
+    },
+    Key {
         path: "module_dirs",
         doc: "Directories with module descriptors, watched and reloaded (docs/descriptors.md).",
         kind: Paths(|c| &mut c.module_dirs),

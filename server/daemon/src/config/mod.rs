@@ -137,6 +137,12 @@ pub struct PoolOptions {
     pub drain_timeout: Duration,
     /// How often each process is asked how it is.
     pub health_interval: Duration,
+    /// Processes that wait for new conversations.
+    pub warm_spares: usize,
+    /// How long such a one waits before it is replaced.
+    pub spare_max_age: Duration,
+    /// Least time between two starts of processes that nobody waits for.
+    pub start_stagger: Duration,
     /// Memory of a process's tree, bytes, beyond which it is replaced after its turn.
     pub memory_limit: Option<u64>,
     /// Memory of a process's tree, bytes, beyond which it is killed.

@@ -88,9 +88,7 @@ impl DispatcherTask {
         }
         let queued = self.lines.queued();
         let (share, sources) = self.lines.share(&pair.source);
-        if !has_share(queued, self.options.max_queue, share.queued, sources)
-            && !self.is_free(conversation, target)
-        {
+        if !has_share(queued, self.options.max_queue, share.queued, sources) && !self.is_free(new) {
             let jitter = f64::from((Uuid::new_v4().as_u128() & 0xffff) as u32) / 65536.0;
             let running = self.lines.running();
             let retry_after = self.pace.retry_after(&pair.source, running, sources, Instant::now(), jitter);
@@ -116,7 +114,8 @@ impl DispatcherTask {
     }
 
     /// Whether a turn would run at once.
-    fn is_free(&self, conversation: ConversationId, target: Option<InstanceId>) -> bool {
+    fn is_free(&self, new: &NewTurn) -> bool {
+        let (conversation, target) = (new.conversation.id, new.target);
         if self.lines.has_turns(conversation) {
             return false;
         }
@@ -124,7 +123,8 @@ impl DispatcherTask {
             .or_else(|| self.pool.of_conversation(conversation))
             .and_then(|id| self.pool.get(id))
             .is_some_and(|entry| entry.state == InstanceState::Idle);
-        idle || self.pool.has_room()
+        let spare = || new.is_fresh(self.options.default_model.as_deref()) && self.pool.has_ready_spare();
+        idle || self.pool.has_room() || spare()
     }
 }
 

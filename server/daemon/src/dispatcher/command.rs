@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use claude_comms_model::{ConversationId, Instance, InstanceExit, InstanceId, Turn, TurnId, Usage};
 use tokio::sync::oneshot;
 
-use super::{InstanceView, Load, NewInstance, NewTurn, Refused, Submitted};
+use super::{InstanceView, Load, NewInstance, NewTurn, Refused, Submitted, spares::SpareNews};
 use crate::{
     backend::Running,
     health::{Finding, Watched},
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     /// An instance that a user asked for is ready, or could not be started.
     InstanceReady(InstanceId, Box<Running>, Reply<InstanceView>),
     InstanceFailed(InstanceId, Refused, Reply<InstanceView>),
+    /// Something of spares.
+    Spare(SpareNews),
     /// A process ended while nobody held it.
     ProcessGone(InstanceId, u32, InstanceExit),
     /// The process of a paused instance was told to stop (`true`) or to go on.

@@ -38,6 +38,7 @@ impl DispatcherTask {
             Ok(view) if matches!(view.state, InstanceState::Stopping | InstanceState::Stopped) => {
                 Refused::InstanceEnded(id)
             }
+            Ok(view) if view.spare => Refused::InstanceIsSpare(id),
             // Its process ends with the server, and a pause does not outlive that.
             Ok(_) if self.is_draining() => Refused::Draining,
             Ok(_) => return Some(reply),

@@ -19,6 +19,8 @@ impl DispatcherTask {
         for slot in self.lines.slots.values().filter(|slot| slot.grant.is_some()) {
             slot.live.detach("the server is shutting down; the turn stays queued and runs after its restart");
         }
+        let spares: Vec<_> = self.pool.staying_spares().map(|entry| entry.record.id).collect();
+        spares.into_iter().for_each(|id| self.begin_stop(id));
         for starting in std::mem::take(&mut self.starting) {
             starting.refuse(Refused::Draining);
         }

@@ -188,7 +188,7 @@ impl DispatcherTask {
         }
     }
 
-    fn watch_process(&self, id: InstanceId, running: &Running) {
+    pub(super) fn watch_process(&self, id: InstanceId, running: &Running) {
         // Weak: a process that lives must not keep the task alive that owns it.
         let Some(commands) = self.commands().map(|commands| commands.downgrade()) else { return };
         let process_id = running.process.process_id();
@@ -236,7 +236,11 @@ impl DispatcherTask {
         let running = running.filter(|running| running.process.state().borrow().exit().is_none());
         match running {
             Some(running) => {
+                let unclaimed = running.parked.is_some();
                 entry.idle = Some(running);
+                if unclaimed {
+                    self.pool.return_spare(id);
+                }
                 if self.pool.apply(id, InstanceEvent::Return) == Some(InstanceState::Stopping) {
                     self.end_process(id);
                 }
@@ -250,6 +254,7 @@ impl DispatcherTask {
     fn take_back_dead(&mut self, id: InstanceId, exit: Option<InstanceExit>) {
         let exit = self.with_our_reason(id, exit);
         self.tell_exited(id, None, exit.as_ref());
+        self.spare_died(id, exit.as_ref());
         let Some(entry) = self.pool.get_mut(id) else { return };
         entry.idle = None;
         entry.process_id = 0;

@@ -48,6 +48,13 @@ impl Lease {
         }
     }
 
+    /// Tells whether its parked process could be claimed.
+    pub(crate) async fn claimed(&self, worked: bool) {
+        if let Some(commands) = &self.commands {
+            let _ = commands.send(Command::Spare(super::spares::SpareNews::Claimed(worked))).await;
+        }
+    }
+
     /// Takes apart a lease that nobody has taken.
     pub(super) fn untaken(mut self) -> (InstanceId, Option<Running>) {
         self.commands = None;
@@ -84,6 +91,8 @@ pub(crate) struct Slot {
     /// Between whom it is.
     pub pair: Pair,
     pub live: Arc<LiveTurn>,
+    /// Whether a spare could serve it: nothing is to be remembered, and the model is the default one.
+    pub fits_spare: bool,
     /// Where its task waits for a lease; `None` once it has one.
     pub grant: Option<oneshot::Sender<Result<Lease, super::Refused>>>,
     /// The instance that runs it.
@@ -109,6 +118,7 @@ impl Slot {
             target,
             pair,
             live,
+            fits_spare: false,
             grant: Some(grant),
             instance: None,
             granted: None,

@@ -13,6 +13,7 @@ mod options;
 mod places;
 mod pump;
 mod recycle;
+mod spares;
 mod stop;
 mod task;
 mod telling;
@@ -68,6 +69,16 @@ pub struct NewTurn {
     pub target: Option<InstanceId>,
     /// The call that brought it.
     pub origin: Origin,
+}
+
+impl NewTurn {
+    /// Whether a process could serve it that was started for nobody in particular: nothing is to be remembered, no instance
+    /// and no model but the default one is asked for.
+    pub(crate) fn is_fresh(&self, default_model: Option<&str>) -> bool {
+        let Conversation { claude_session_id, model, .. } = &self.conversation;
+        let usual = model.is_none() || model.as_deref() == default_model;
+        self.target.is_none() && claude_session_id.is_none() && usual
+    }
 }
 
 /// An instance to start.
@@ -128,6 +139,9 @@ pub enum Refused {
     /// The instance runs no turn that could be interrupted.
     #[error("instance {0} runs no turn")]
     InstanceNotBusy(InstanceId),
+    /// The instance has no conversation yet.
+    #[error("instance {0} is a spare: it has no conversation, and can only be stopped")]
+    InstanceIsSpare(InstanceId),
     /// The instance has ended, or is ending, and cannot be paused, resumed or interrupted.
     #[error("instance {0} is stopped, for good")]
     InstanceEnded(InstanceId),
@@ -179,6 +193,8 @@ pub struct InstanceView {
     pub health: Option<Finding>,
     /// Whether it pauses once its turn has ended.
     pub pause_pending: bool,
+    /// Whether no conversation has it yet.
+    pub spare: bool,
 }
 
 /// What the dispatcher is doing.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::task::DispatcherTask;
+use super::{spares::SpareOptions, task::DispatcherTask};
 use crate::{config::Config, pool::ProcessLimits};
 
 /// How long a turn may go on once its instance is being stopped.
@@ -19,6 +19,10 @@ pub(super) struct Options {
     pub idle_timeout: Duration,
     /// How long a process may serve.
     pub process: ProcessLimits,
+    /// What is wanted of spares.
+    pub spares: SpareOptions,
+    /// The model of conversations that name none.
+    pub default_model: Option<String>,
     /// Most attempts of a turn.
     pub max_attempts: u32,
     /// How long a process may say nothing while it works.
@@ -40,6 +44,12 @@ impl Options {
                 turns: config.pool.max_turns,
                 age: config.pool.max_age,
             },
+            spares: SpareOptions {
+                count: config.pool.warm_spares,
+                max_age: config.pool.spare_max_age,
+                stagger: config.pool.start_stagger,
+            },
+            default_model: config.claude.model.clone(),
             max_attempts: config.max_attempts,
             silence_timeout: config.pool.silence_timeout,
             stop_grace: STOP_GRACE,
@@ -49,6 +59,7 @@ impl Options {
     /// How often idle instances are looked for.
     pub(super) fn reclaim_period(&self) -> Duration {
         let shortest = self.process.age.map_or(self.idle_timeout, |age| age.min(self.idle_timeout));
+        let shortest = if self.spares.count > 0 { shortest.min(self.spares.max_age) } else { shortest };
         (shortest / 4).clamp(Duration::from_millis(50), Duration::from_secs(30))
     }
 }
@@ -60,5 +71,6 @@ impl DispatcherTask {
         self.pool.set_max_instances(self.options.max_instances);
         self.hub.monitor().board().set_slots(self.options.max_instances);
         self.figures.limits(self.options.max_queue, self.options.max_instances);
+        self.try_spares_again();
     }
 }

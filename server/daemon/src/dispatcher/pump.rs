@@ -3,7 +3,7 @@
 use claude_comms_model::{InstanceId, TurnId};
 
 use super::{Lease, Refused, task::DispatcherTask};
-use crate::pool::Grant;
+use crate::{backend::Running, pool::Grant};
 
 impl DispatcherTask {
     /// Starts whoever can run. What it costs grows with what changed, not with what waits.
@@ -38,9 +38,15 @@ impl DispatcherTask {
 
     /// Gives the slots that are free.
     fn give_slots(&mut self) {
-        while self.lines.fair.len() > 0 && (self.pool.has_room() || self.pool.all_pinned()) {
+        while self.lines.fair.len() > 0 {
             let Some(id) = self.lines.fair.first(|_| true) else { return };
-            if !self.give(id, None) {
+            if let Some((spare, running)) = self.spare_for(id) {
+                if self.hand(id, spare, Some(running)) {
+                    continue;
+                }
+                return;
+            }
+            if !(self.pool.has_room() || self.pool.all_pinned()) || !self.give(id, None) {
                 return;
             }
         }
@@ -53,15 +59,8 @@ impl DispatcherTask {
         let record = self.new_record(conversation);
         match self.pool.grant(conversation, target, || record) {
             Grant::Instance(instance, running) => {
-                // Before its turn's task puts down anything.
-                self.tell();
-                let Some(commands) = self.commands() else { return false };
-                let model = self.pool.get(instance).and_then(|entry| entry.record.model.clone());
-                let lease = Lease::new(instance, model, running, commands, self.tracker.clone());
-                if let Some(lease) = self.lines.grant(id, lease) {
-                    let (instance, running) = lease.untaken();
-                    self.take_back(instance, running, None);
-                }
+                self.count_miss(id, running.as_ref());
+                return self.hand(id, instance, running);
             }
             Grant::Wait => {
                 if let Some(instance) = own.or_else(|| self.pool.of_conversation(conversation)) {
@@ -77,6 +76,20 @@ impl DispatcherTask {
                     self.lines.refuse(id, Refused::InstanceStopped(target));
                 }
             }
+        }
+        true
+    }
+
+    /// Gives a turn the instance that was granted to it. `false`: the server is gone.
+    fn hand(&mut self, id: TurnId, instance: InstanceId, running: Option<Running>) -> bool {
+        // Before its turn's task puts down anything.
+        self.tell();
+        let Some(commands) = self.commands() else { return false };
+        let model = self.pool.get(instance).and_then(|entry| entry.record.model.clone());
+        let lease = Lease::new(instance, model, running, commands, self.tracker.clone());
+        if let Some(lease) = self.lines.grant(id, lease) {
+            let (instance, running) = lease.untaken();
+            self.take_back(instance, running, None);
         }
         true
     }

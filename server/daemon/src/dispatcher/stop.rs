@@ -60,7 +60,8 @@ impl DispatcherTask {
         let Some(commands) = self.commands() else { return };
         let (draining, asked) = (self.is_draining(), self.is_asked_to_stop(id));
         let Some(entry) = self.pool.get_mut(id) else { return };
-        let how = if entry.stop_now { Stop::Now } else { Stop::Graceful };
+        // A spare has nothing to lose.
+        let how = if entry.stop_now || entry.spare { Stop::Now } else { Stop::Graceful };
         let running = entry.idle.take();
         entry.ending = true;
         // A pinned instance's end is durable before anybody is told. With the server alone it does not end.
@@ -92,6 +93,10 @@ impl DispatcherTask {
         }
         self.pool.apply(id, InstanceEvent::StopDone);
         self.remove_dir(id);
+        if self.pool.get(id).is_some_and(|entry| entry.spare) && !self.is_asked_to_stop(id) {
+            // Nobody ever had to do with it.
+            return self.pool.forget(id);
+        }
         let draining = self.is_draining();
         match self.pool.remove(id, exit) {
             // It was asked for after the drain had begun to end the process, which alone ends no pinned instance.

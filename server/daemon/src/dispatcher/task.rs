@@ -26,6 +26,7 @@ use super::{
     lines::{Lines, Slot},
     options::Options,
     places::Telling,
+    spares::Spares,
 };
 use crate::{
     backend::Backend,
@@ -52,6 +53,8 @@ pub(super) struct DispatcherTask {
     /// How fast turns end.
     pub(super) pace: Pace,
     pub(super) pool: Pool,
+    /// What became of spares.
+    pub(super) spares: Spares,
     /// Starts that wait for a slot.
     pub(super) starting: Vec<Starting>,
     /// Who waits for an instance's end.
@@ -94,6 +97,7 @@ impl DispatcherTask {
             telling: Telling::default(),
             pace: Pace::default(),
             pool,
+            spares: Spares::default(),
             starting: Vec::new(),
             stopping: Vec::new(),
             waiting: Waiting::default(),
@@ -105,6 +109,7 @@ impl DispatcherTask {
     }
 
     pub(super) async fn run(mut self, mut mailbox: mpsc::Receiver<Command>) {
+        self.try_spares_again();
         let mut reclaim = tokio::time::interval(self.options.reclaim_period());
         loop {
             tokio::select! {
@@ -114,6 +119,7 @@ impl DispatcherTask {
                 },
                 _ = reclaim.tick() => {
                     self.recycle_due();
+                    self.check_spares();
                     self.reclaim_idle();
                 }
                 () = until(self.places_due()) => {}
@@ -125,6 +131,7 @@ impl DispatcherTask {
             self.pump();
             self.finish_drain();
             self.tell_places();
+            self.tend_spares();
             self.show();
         }
     }
@@ -169,6 +176,7 @@ impl DispatcherTask {
             Command::ProcessStarted(id, running) => self.process_started(id, &running),
             Command::InstanceReady(id, running, reply) => self.instance_ready(id, *running, reply),
             Command::InstanceFailed(id, refused, reply) => self.instance_failed(id, refused, reply),
+            Command::Spare(news) => self.hear_of_spare(news),
             Command::ProcessGone(id, process_id, exit) => self.process_gone(id, process_id, exit),
             Command::ProcessTold(id, froze) => self.process_told(id, froze),
             Command::Stopped(id, exit) => self.stopped(id, exit),
@@ -216,7 +224,8 @@ impl DispatcherTask {
         let Some(commands) = self.commands() else { return };
         let (conversation, target) = begin.place();
         let (grant, granted) = oneshot::channel();
-        let slot = Slot::new(conversation, target, pair, Arc::clone(&live), grant);
+        let mut slot = Slot::new(conversation, target, pair, Arc::clone(&live), grant);
+        slot.fits_spare = begin.is_fresh(self.options.default_model.as_deref());
         let position = self.lines.push(id, slot);
         self.hub.insert(Arc::clone(&live));
         if position == 0 {

@@ -46,6 +46,7 @@ impl DispatcherTask {
     /// After each message: whoever watches the pool sees what it did.
     pub(super) fn show(&mut self) {
         self.tell();
+        self.tell_spares();
         let board = self.hub.monitor().board();
         board.load(self.lines.running(), self.lines.queued());
         board.show();

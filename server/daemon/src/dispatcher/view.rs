@@ -8,7 +8,14 @@ use crate::pool::Entry;
 impl InstanceView {
     /// One that has ended.
     pub(super) fn stopped(record: Instance) -> Self {
-        Self { record, state: InstanceState::Stopped, process_id: 0, health: None, pause_pending: false }
+        Self {
+            record,
+            state: InstanceState::Stopped,
+            process_id: 0,
+            health: None,
+            pause_pending: false,
+            spare: false,
+        }
     }
 
     pub(super) fn of(entry: &Entry) -> Self {
@@ -18,6 +25,7 @@ impl InstanceView {
             process_id: entry.process_id,
             health: entry.health(),
             pause_pending: entry.pause.pending,
+            spare: entry.spare,
         }
     }
 }

@@ -278,7 +278,11 @@ pub(super) fn instance(view: &InstanceView, shown: Shown) -> v1::Instance {
         state: instance_state(view.state).into(),
         backend: record.backend.clone(),
         model: record.model.clone().unwrap_or_default(),
-        conversation_id: record.conversation_id.to_string(),
+        conversation_id: if record.conversation_id.0.is_nil() {
+            String::new()
+        } else {
+            record.conversation_id.to_string()
+        },
         process_id: view.process_id,
         process_generation: record.process_generation,
         turn_count: record.turn_count,
@@ -292,5 +296,6 @@ pub(super) fn instance(view: &InstanceView, shown: Shown) -> v1::Instance {
         pinned: record.pinned,
         server_id: record.server_id.to_string(),
         pause_pending: view.pause_pending,
+        spare: view.spare,
     }
 }

@@ -17,7 +17,7 @@ use super::{
     validate::{Check, SYSTEM_PROMPT_BYTES, shortened},
 };
 use crate::{
-    dispatcher::{InstanceView, NewInstance},
+    dispatcher::{InstanceView, NewInstance, Refused},
     query::Query,
 };
 
@@ -184,6 +184,9 @@ impl InstanceService for InstanceHandlers {
         let (request_id, timeout) = self.0.check_prompt(&mut check, &prompt);
         check.done()?;
         let view = self.0.find_instance(&request.id).await?;
+        if view.spare {
+            return Err(ApiError::Refused(Refused::InstanceIsSpare(view.record.id)).into());
+        }
         let (target, conversation) = (Some(view.record.id), view.record.conversation_id);
         // What is sent to an instance is sent as it is, whatever its conversation is made of.
         let query =

@@ -101,7 +101,7 @@ fn snapshots(changes: Changes, figures: &Figures) -> Vec<v1::PoolSnapshot> {
             time,
             instances: views.iter().map(|view| convert::instance(view, Shown::InList)).collect(),
             removed_ids: removed.iter().map(ToString::to_string).collect(),
-            counts: Some(counts(changes.counts, figures)),
+            counts: Some(counts(&changes.counts, figures)),
             merged_changes,
             continues: pieces.len() > 0,
         });
@@ -109,7 +109,7 @@ fn snapshots(changes: Changes, figures: &Figures) -> Vec<v1::PoolSnapshot> {
     messages
 }
 
-fn counts(counts: Counts, figures: &Figures) -> v1::PoolCounts {
+fn counts(counts: &Counts, figures: &Figures) -> v1::PoolCounts {
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     v1::PoolCounts {
         starting: small(counts.starting),
@@ -126,6 +126,9 @@ fn counts(counts: Counts, figures: &Figures) -> v1::PoolCounts {
         cancelled_turns: figures.ended(TurnStateKind::Cancelled),
         dropped_events: counts.dropped_events,
         merged_changes: counts.merged_changes,
+        spares: small(counts.spares),
+        wanted_spares: small(counts.wanted_spares),
+        spares_off: counts.spares_off.clone(),
     }
 }
 

@@ -266,6 +266,9 @@ fn of_refused(refused: Refused) -> Status {
         Refused::InstanceNotBusy(id) => {
             status(Code::FailedPrecondition, "INSTANCE_NOT_BUSY", text, &[("instance_id", id.to_string())])
         }
+        Refused::InstanceIsSpare(id) => {
+            status(Code::FailedPrecondition, "INSTANCE_IS_SPARE", text, &[("instance_id", id.to_string())])
+        }
         Refused::InstanceEnded(id) => {
             status(Code::FailedPrecondition, "INSTANCE_STOPPED", text, &[("instance_id", id.to_string())])
         }

@@ -113,6 +113,8 @@ pub(super) fn judge(
                 "its process gives {error} to a request for its status{state}; stop the instance if that lasts"
             ))
         }
+        // Nothing is said to one that waits to be claimed; the system's word is enough.
+        Some(Err(StatusError::Parked)) => found(Condition::Healthy, String::new(), None),
         Some(Err(_)) => None,
     }
 }

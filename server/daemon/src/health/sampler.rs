@@ -96,7 +96,10 @@ async fn check(vitals: &Vitals) -> Option<Finding> {
 fn is_ours_to_judge(vitals: &Vitals) -> bool {
     matches!(
         vitals.state(),
-        ProcessState::Idle | ProcessState::Busy { .. } | ProcessState::Interrupting { .. }
+        ProcessState::Parked
+            | ProcessState::Idle
+            | ProcessState::Busy { .. }
+            | ProcessState::Interrupting { .. }
     )
 }
 

@@ -44,6 +44,8 @@ struct State {
     running: usize,
     queued: usize,
     slots: usize,
+    wanted_spares: usize,
+    spares_off: String,
 }
 
 /// What was put up.
@@ -71,7 +73,7 @@ pub(crate) struct Since {
 }
 
 /// How many instances do what, and what became of turns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub starting: usize,
     pub idle: usize,
@@ -84,6 +86,9 @@ pub(crate) struct Counts {
     pub queued: usize,
     pub dropped_events: u64,
     pub merged_changes: u64,
+    pub spares: usize,
+    pub wanted_spares: usize,
+    pub spares_off: String,
 }
 
 /// What a watcher has not seen.
@@ -105,6 +110,16 @@ impl Board {
     /// How many instances there may be.
     pub(crate) fn set_slots(&self, slots: usize) {
         self.state().slots = slots;
+    }
+
+    /// How many spares are wanted, and why there are none.
+    pub(crate) fn set_spares(&self, wanted: usize, off: &str) {
+        let mut state = self.state();
+        if state.wanted_spares != wanted || state.spares_off != off {
+            state.wanted_spares = wanted;
+            off.clone_into(&mut state.spares_off);
+            state.version += 1;
+        }
     }
 
     /// An instance is as it is now, after so many changes.
@@ -186,9 +201,16 @@ impl Board {
         let removed: Vec<_> = state.removed.iter().filter(told_before).map(|removed| removed.id).collect();
         let told = (instances.len() + removed.len()) as u64;
         let merged = if since.began { (state.changes - since.changes).saturating_sub(told) } else { 0 };
-        let mut counts =
-            Counts { slots: state.slots, running: state.running, queued: state.queued, ..Counts::default() };
+        let mut counts = Counts {
+            slots: state.slots,
+            running: state.running,
+            queued: state.queued,
+            wanted_spares: state.wanted_spares,
+            spares_off: state.spares_off.clone(),
+            ..Counts::default()
+        };
         for posted in state.entries.values() {
+            counts.spares += usize::from(posted.view.spare && posted.view.state == InstanceState::Idle);
             match posted.view.state {
                 InstanceState::Starting => counts.starting += 1,
                 InstanceState::Idle => counts.idle += 1,

@@ -59,6 +59,7 @@ catalogue! {
     REPAIRS = Counter "claude_comms_repairs_total" [] "Answers whose data did not fit, and that were asked for once more.";
     PROCESS_STARTS = Counter "claude_comms_process_starts_total" ["outcome"] "Starts of processes: `started`, `failed`, or `abandoned` by who waited.";
     PROCESS_START = Histogram "claude_comms_process_start_seconds" [] "From the start of a process until it took messages.";
+    SPARES = Counter "claude_comms_spares_total" ["outcome"] "Warm spares: `used` by a new conversation, `missed` by one that found none, `unclaimed` (its process did not answer, another was started), `died` before anybody used them.";
     PROCESS_EXITS = Counter "claude_comms_process_exits_total" ["cause"] "Processes that ended, by cause.";
     RECYCLED = Counter "claude_comms_processes_recycled_total" ["reason"] "Processes that had served enough and were replaced between turns (`memory_limit`, `max_turns`, `max_age`), or were killed (`memory_hard_limit`).";
     RPCS = Counter "claude_comms_rpcs_total" ["method"] "Calls, by method; `_other` for those that do not exist.";

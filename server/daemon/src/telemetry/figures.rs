@@ -54,6 +54,7 @@ pub(super) struct Counters {
     process_starts: IntCounterVec,
     process_start: Histogram,
     process_exits: IntCounterVec,
+    spares: IntCounterVec,
     recycled: IntCounterVec,
     pub(super) rpcs: IntCounterVec,
     pub(super) refusals: IntCounterVec,
@@ -151,6 +152,7 @@ impl Figures {
             repairs: make.counter(names::REPAIRS),
             process_starts: make
                 .counters(names::PROCESS_STARTS, &[&["started"], &["failed"], &["abandoned"]]),
+            spares: make.counters(names::SPARES, &[&["used"], &["missed"], &["unclaimed"], &["died"]]),
             process_start: make.histogram(names::PROCESS_START, SPANS),
             process_exits: make.counters(
                 names::PROCESS_EXITS,
@@ -225,6 +227,17 @@ impl Figures {
     /// A process is being started; what became of it is told to the guard.
     pub fn process_starts(&self) -> StartOfProcess {
         StartOfProcess { figures: self.clone(), begin: Instant::now(), outcome: "abandoned" }
+    }
+
+    /// A process was started that takes messages once somebody claims it.
+    pub fn process_parked(&self, started: bool) {
+        let outcome = if started { "started" } else { "failed" };
+        self.0.process_starts.with_label_values(&[outcome]).inc();
+    }
+
+    /// What became of a spare, or of a turn's wish for one.
+    pub(crate) fn spare(&self, outcome: &str) {
+        self.0.spares.with_label_values(&[outcome]).inc();
     }
 
     /// A process ended.

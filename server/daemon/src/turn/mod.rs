@@ -7,6 +7,7 @@ mod end;
 mod exchange;
 mod process;
 mod repair;
+mod spare;
 
 pub(crate) use answer::{Demand, Verdict};
 
@@ -57,6 +58,14 @@ impl Begin {
         match self {
             Self::Accept { new, .. } => (new.conversation.id, new.target),
             Self::Recovered { turn } => (turn.conversation_id, turn.target_instance),
+        }
+    }
+
+    /// As [`NewTurn::is_fresh`]; of a recovered one nothing is known.
+    pub(crate) fn is_fresh(&self, default_model: Option<&str>) -> bool {
+        match self {
+            Self::Accept { new, .. } => new.is_fresh(default_model),
+            Self::Recovered { .. } => false,
         }
     }
 
@@ -183,7 +192,8 @@ impl TurnTask {
             // A lost memory must be told before the turn starts: that takes the long way.
             // So must a process that was told an older context be replaced first.
             // And so must one that is on its way out.
-            let ready = running.session_reset.is_none()
+            let ready = running.parked.is_none()
+                && running.session_reset.is_none()
                 && running.scene_revision == new.conversation.scene_revision
                 && running.process.state().borrow().is_idle();
             ready.then_some(StartTurn {

@@ -28,6 +28,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 impl Drive<'_> {
     /// Makes sure of a process, and commits that the turn runs on it. Running is durable before the prompt is written.
     pub(super) async fn start(&mut self) -> Result<(Uuid, Claim), Option<Box<End>>> {
+        self.claim_spare().await;
         let told = |running: &Running| running.scene_revision == self.conversation.scene_revision;
         if self.lease.running.as_ref().is_some_and(|running| !told(running)) {
             // Its context was made anew: a new process is told, and resumes the memory.

@@ -45,7 +45,7 @@ impl Watcher {
             for instance in &message.instances {
                 self.pool.insert(instance.id.clone(), instance.clone());
             }
-            self.counts = message.counts.expect("all messages count");
+            self.counts = message.counts.clone().expect("all messages count");
             self.messages.push(message.clone());
             if !message.continues {
                 return;

@@ -53,6 +53,7 @@ variants! {
     ApiError::Refused(Refused::InstanceStopped(_)),
     ApiError::Refused(Refused::InstancePaused(_)),
     ApiError::Refused(Refused::InstanceNotBusy(_)),
+    ApiError::Refused(Refused::InstanceIsSpare(_)),
     ApiError::Refused(Refused::InstanceEnded(_)),
     ApiError::Refused(Refused::ConversationServed(..)),
     ApiError::Refused(Refused::ConversationStarting(_)),
@@ -182,6 +183,7 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
         (Refused::InstanceStopped(instance).into(), Code::FailedPrecondition, "INSTANCE_STOPPED"),
         (Refused::InstanceEnded(instance).into(), Code::FailedPrecondition, "INSTANCE_STOPPED"),
         (Refused::InstancePaused(instance).into(), Code::FailedPrecondition, "INSTANCE_PAUSED"),
+        (Refused::InstanceIsSpare(instance).into(), Code::FailedPrecondition, "INSTANCE_IS_SPARE"),
         (Refused::InstanceNotBusy(instance).into(), Code::FailedPrecondition, "INSTANCE_NOT_BUSY"),
         (
             Refused::ConversationServed(conversation, instance).into(),
