@@ -16,6 +16,7 @@ pub mod hub;
 pub mod listen;
 pub mod live;
 pub mod login;
+mod memory;
 pub mod modules;
 pub mod monitor;
 mod pair;

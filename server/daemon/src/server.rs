@@ -7,7 +7,7 @@ use std::{
 };
 
 use claude_comms_store::{Commit, Observer, OpenError, RedbStore, Store, StoreError};
-use claude_comms_supervisor::Supervisor;
+use claude_comms_supervisor::{MemoryFacts, Supervisor};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     health::{self, Serving},
     hub::EventHub,
     listen::{self, Bound, ListenError},
-    login,
+    login, memory,
     modules::Modules,
     monitor, recovery,
     serving::{self, Incoming},
@@ -113,7 +113,7 @@ impl Server {
         let certificates = config.tls.files().filter(|_| speaks_tls).map(Certificates::load).transpose()?;
         let tracker = TaskTracker::new();
         let data_dir = config.data_dir.clone();
-        let figures = Figures::new(config.pool.max_queue, config.pool.max_instances);
+        let figures = Figures::new(config.pool.max_queue, config.pool.slots());
         let observer = {
             let figures = figures.clone();
             Observer::new(move |commit: Commit| {
@@ -185,6 +185,7 @@ impl Server {
             hub.clone(),
             tracker.clone(),
             figures.clone(),
+            memory::watch(&tracker, ending.clone(), settings.clone(), Arc::new(MemoryFacts::read)),
         );
         health::watch_instances(&tracker, ending.clone(), dispatcher.clone(), config.pool.health_interval);
         health::weigh_instances(&tracker, ending.clone(), dispatcher.clone(), settings.clone());
@@ -193,6 +194,8 @@ impl Server {
         tracing::info!(
             backend = config.backend.as_str(),
             data_dir = %config.data_dir.display(),
+            max_instances = config.pool.slots(),
+            max_instances_reason = config.pool.slots_reason(),
             server.id = %store.server().id,
             server.incarnation = store.server().incarnation,
             "ready"

@@ -46,7 +46,7 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
     let pairs = [("CLAUDE_COMMS_POOL__MAX_QUEUE", "40"), ("CLAUDE_COMMS_BACKEND", "simulated")];
     let flags = Overrides { backend: Some("claude".to_owned()), ..Overrides::default() };
     let config = from_file(file, &pairs, flags).unwrap();
-    assert_eq!((config.pool.max_instances, config.pool.max_queue), (3, 40));
+    assert_eq!((config.pool.slots(), config.pool.max_queue), (3, 40));
     assert_eq!((config.backend, config.pool.idle_timeout), (BackendKind::Claude, Duration::from_secs(600)));
     assert_eq!(config.pool.turn_timeout, Duration::from_secs(1800));
 }

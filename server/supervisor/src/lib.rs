@@ -34,7 +34,7 @@ pub use error::{ControlError, SendError, StartError, StatusError};
 pub use exit::{ExitCause, ExitInfo, Stop};
 pub use facts::{ProcessFacts, SystemState, resident_bytes};
 pub use launch::{Launch, Program, Session};
-pub use machine::{MachineFacts, Room};
+pub use machine::{MachineFacts, MemoryFacts, Room};
 pub use options::Options;
 pub use probe::{CliVersion, OLDEST_SUPPORTED, ProbeError, probe_version};
 pub use process::{Process, StatusReport, TurnUpdates, Vitals};

@@ -22,6 +22,42 @@ impl Room {
     }
 }
 
+/// What the system says of memory; `None` where it does not, or sets no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct MemoryFacts {
+    /// The machine's memory, bytes; what can be taken back from caches is not used.
+    pub machine: Option<Room>,
+    /// The tightest memory limit of our control groups (v2), bytes.
+    pub group: Option<Room>,
+    /// Percent of the last 10 s in which nothing could go on for lack of memory.
+    pub stalled_percent: Option<f32>,
+}
+
+impl MemoryFacts {
+    /// Reads them. Blocking, but cheap: some files that are no files.
+    pub fn read() -> Self {
+        Self {
+            machine: memory(&read("/proc/meminfo")),
+            group: group_memory(&own_group(Path::new("/sys/fs/cgroup"), &read("/proc/self/cgroup"))),
+            stalled_percent: stalled(&read("/proc/pressure/memory")),
+        }
+    }
+}
+
+fn group_memory(group: &[PathBuf]) -> Option<Room> {
+    tightest(group, |group| {
+        let used: u64 = number(&group.join("memory.current"))?;
+        let cached = field(&read(group.join("memory.stat")), "inactive_file").unwrap_or(0);
+        Some(Room { most: number(&group.join("memory.max"))?, used: used.saturating_sub(cached) })
+    })
+}
+
+/// The share of the last 10 s in which all waited, percent.
+fn stalled(pressure: &str) -> Option<f32> {
+    let all = pressure.lines().find_map(|line| line.strip_prefix("full avg10="))?;
+    all.split_whitespace().next()?.parse().ok()
+}
+
 /// What the system says; `None` where it does not, or sets no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MachineFacts {
@@ -43,11 +79,7 @@ impl MachineFacts {
         let open = fs::read_dir("/proc/self/fd").map(|descriptors| descriptors.count() as u64).ok();
         Self {
             memory: memory(&read("/proc/meminfo")),
-            group_memory: tightest(&group, |group| {
-                let used: u64 = number(&group.join("memory.current"))?;
-                let cached = field(&read(group.join("memory.stat")), "inactive_file").unwrap_or(0);
-                Some(Room { most: number(&group.join("memory.max"))?, used: used.saturating_sub(cached) })
-            }),
+            group_memory: group_memory(&group),
             group_tasks: tightest(&group, |group| {
                 Some(Room {
                     most: number(&group.join("pids.max"))?,
@@ -117,6 +149,8 @@ mod tests {
             memory("MemTotal:  100 kB\nMemAvailable:  40 kB\n"),
             Some(Room { most: 102_400, used: 61_440 })
         );
+        let pressure = "some avg10=1.00 avg60=0.00 total=1\nfull avg10=12.50 avg60=0.00 total=1\n";
+        assert_eq!((stalled(pressure), stalled("")), (Some(12.5), None));
         assert_eq!((memory(""), own_group(root.path(), "")), (None, Vec::new()));
     }
 

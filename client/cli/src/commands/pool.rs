@@ -8,7 +8,7 @@ use crate::{
     args::Format,
     context::{Context, expired, timed_out},
     exit::{Exit, Failure},
-    output::{Ui, views},
+    output::{Ui, pool_views, views},
 };
 
 /// How often a terminal is drawn anew when nothing changes: times are told from now.
@@ -71,7 +71,7 @@ impl Screen {
     fn draw(&self, ui: &Ui) -> Result<(), Failure> {
         let instances: Vec<v1::Instance> = self.instances.values().cloned().collect();
         let (running, queued) = (self.counts.running_turns, self.counts.queued_turns);
-        let states = views::instance_counts(&self.counts);
+        let states = pool_views::instance_counts(&self.counts);
         let states = if states.is_empty() { "no instance".to_owned() } else { states };
         let head = format!(
             "{states}; {} of {} slots; turns: {running} running, {queued} queued, {} completed, {} failed, {} cancelled\n",

@@ -6,7 +6,7 @@ use crate::{
     args::Format,
     context::Context,
     exit::{Exit, Failure},
-    output::{Ui, View as _, views},
+    output::{Ui, View as _, pool_views},
 };
 
 pub(super) async fn status(context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -16,7 +16,7 @@ pub(super) async fn status(context: &mut Context<'_>) -> Result<Exit, Failure> {
         Format::Json | Format::Yaml => None,
     };
     context.ui.resource_as(&info, || match &pool {
-        Some(counts) => views::with_pool(info.details(), counts),
+        Some(counts) => pool_views::with_pool(info.details(), counts),
         None => info.details(),
     })?;
     Ok(Exit::Done)

@@ -4,6 +4,7 @@ mod human;
 mod indent;
 mod json;
 pub(crate) mod module_views;
+pub(crate) mod pool_views;
 mod schema_words;
 mod statistics;
 mod table;

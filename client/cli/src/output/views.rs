@@ -132,6 +132,15 @@ impl View for v1::Turn {
     }
 }
 
+/// `3 of 27 (half of the machine's 16.0 GiB, ...)`.
+fn instances_of(info: &v1::ServerInfo) -> String {
+    let why = match info.max_instances_reason.as_str() {
+        "" | "pool.max_instances" => String::new(),
+        reason => format!(" ({reason})"),
+    };
+    format!("{} of {}{why}", info.instances, info.max_instances)
+}
+
 impl View for v1::ServerInfo {
     fn details(&self) -> Details {
         let now = SystemTime::now();
@@ -145,7 +154,7 @@ impl View for v1::ServerInfo {
                 format!("{} ({})", time(self.start_time.as_ref()), ago(self.start_time.as_ref(), now)),
             )
             .fact("process", format!("{}, {}", self.process_id, bytes(self.memory_bytes)))
-            .fact("instances", format!("{} of {}", self.instances, self.max_instances))
+            .fact("instances", instances_of(self))
             .fact("running turns", self.running_turns.to_string())
             .fact("queued turns", format!("{} of {}", self.queued_turns, self.max_queue))
             .fact("conversations", self.conversations.to_string())
@@ -163,47 +172,6 @@ impl View for v1::ServerInfo {
             .fact("store schema", self.store_schema_version.to_string())
             .block("broken files", &self.broken_files.iter().map(broken).collect::<String>())
     }
-}
-
-/// What an operator asks of the pool, below what the server is.
-pub(crate) fn with_pool(details: Details, counts: &v1::PoolCounts) -> Details {
-    details
-        .fact("instances now", instance_counts(counts))
-        .fact("warm spares", spare_counts(counts))
-        .fact(
-            "turns since start",
-            format!(
-                "{} completed, {} failed, {} cancelled",
-                counts.completed_turns, counts.failed_turns, counts.cancelled_turns
-            ),
-        )
-        .fact(
-            "events dropped",
-            if counts.dropped_events == 0 { String::new() } else { counts.dropped_events.to_string() },
-        )
-}
-
-/// `1 of 2 ready`, and why there are none; empty where none are wanted.
-fn spare_counts(counts: &v1::PoolCounts) -> String {
-    match (counts.wanted_spares, counts.spares_off.as_str()) {
-        (0, _) => String::new(),
-        (wanted, "") => format!("{} of {wanted} ready", counts.spares),
-        (_, why) => format!("off: {why}"),
-    }
-}
-
-/// `1 busy, 2 idle`; empty without instances.
-pub(crate) fn instance_counts(counts: &v1::PoolCounts) -> String {
-    let counts = [
-        (counts.starting, "starting"),
-        (counts.busy, "busy"),
-        (counts.paused, "paused"),
-        (counts.idle, "idle"),
-        (counts.dormant, "dormant"),
-        (counts.stopping, "stopping"),
-    ];
-    let some = counts.iter().filter(|(count, _)| *count > 0);
-    some.map(|(count, name)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The table of instances.

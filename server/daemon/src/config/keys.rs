@@ -5,7 +5,7 @@
 //! row in docs/configuration.md that the test then asks for. Keys of one level stand together.
 
 use super::{
-    AuthMode, BackendKind,
+    AuthMode, BackendKind, Config,
     kind::Kind::{self, *},
 };
 
@@ -29,6 +29,8 @@ pub(super) enum Unset {
     Value,
     /// What cannot be written out, in words, with a value that one could write.
     Words(&'static str, &'static str),
+    /// As [`Self::Words`], where more can be said once the settings are read.
+    Derived(&'static str, &'static str, fn(&Config) -> String),
 }
 
 /// What a new value needs.
@@ -41,7 +43,7 @@ pub(super) enum Reload {
 }
 
 use Reload::*;
-use Unset::{Value as Plain, Words};
+use Unset::{Derived, Value as Plain, Words};
 
 /// Every setting there is.
 pub(super) const KEYS: &[Key] = &[
@@ -118,8 +120,17 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "pool.max_instances",
         doc: "Most instances; a Claude process takes 100 to 250 MB.",
-        kind: Count(1..=10_000, |c| &mut c.pool.max_instances),
-        unset: Plain,
+        kind: OptionalCount(1..=10_000, |c| &mut c.pool.max_instances),
+        unset: Derived("what memory allows, 1 to 64 (docs/operations.md)", "16", |c| {
+            c.pool.derived.to_string()
+        }),
+        reload: Signal,
+    },
+    Key {
+        path: "pool.memory_reserve",
+        doc: "Memory of the machine, or of the server's control group, that is left free: below it no process is started, idle ones end one by one, and new turns that need a start are refused.",
+        kind: OptionalBytes(1 << 20..=1 << 50, |c| &mut c.pool.memory_reserve),
+        unset: Words("5 % of it, 256 MiB at least", "1GiB"),
         reload: Signal,
     },
     Key {

@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
+use claude_comms_supervisor::MemoryFacts;
 use serde_json::{Map, Value};
 
 use super::{
-    AuthMode, BackendKind, ClaudeOptions, Config, ConfigFile, Listen, PoolOptions, TelemetryOptions,
+    AuthMode, BackendKind, ClaudeOptions, Config, ConfigFile, Derived, Listen, PoolOptions, TelemetryOptions,
     TlsOptions, Variables, file, keys, unknown,
 };
-use crate::listen;
+use crate::{listen, memory};
 
 /// Begins every variable of ours.
 pub(super) const PREFIX: &str = "CLAUDE_COMMS_";
@@ -117,7 +118,7 @@ pub struct Setting {
     /// Its value; secrets are `(set)`, null is none.
     pub value: Value,
     /// What holds in its place, in words, where the value is none.
-    pub otherwise: &'static str,
+    pub otherwise: String,
     /// Where it comes from.
     pub source: Source,
     /// Whether SIGHUP changes it in a running server.
@@ -141,8 +142,9 @@ impl Loaded {
             key: key.path,
             value: key.kind.show(&self.config),
             otherwise: match key.unset {
-                keys::Unset::Value => "",
-                keys::Unset::Words(words, _) => words,
+                keys::Unset::Value => String::new(),
+                keys::Unset::Words(words, _) => words.to_owned(),
+                keys::Unset::Derived(.., say) => say(&self.config),
             },
             source: self.sources.get(key.path).cloned().unwrap_or(Source::Default),
             reloads: key.reload == keys::Reload::Signal,
@@ -291,7 +293,9 @@ pub(super) fn defaults(environment: &BTreeMap<String, String>) -> Config {
         },
         scenario: None,
         pool: PoolOptions {
-            max_instances: 8,
+            max_instances: None,
+            derived: Derived::default(),
+            memory_reserve: None,
             max_queue: 1024,
             idle_timeout: Duration::from_secs(15 * 60),
             turn_timeout: Duration::from_secs(30 * 60),
@@ -369,6 +373,7 @@ fn finish(mut config: Config, environment: &BTreeMap<String, String>) -> Result<
         let missing = missing.join(" and ");
         return Err(ConfigError::Keys(vec![format!("{missing}: needed to listen on {listen}")]));
     }
+    config.pool.derived = memory::derived(&MemoryFacts::read(), config.backend, config.pool.memory_reserve);
     config.instance_environment.0.extend(config.claude.environment.0.clone());
     Ok(config)
 }

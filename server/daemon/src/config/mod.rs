@@ -17,6 +17,7 @@ pub use load::{ConfigError, Loaded, Overrides, Setting, Source, load};
 pub use print::{default_file, documentation, schema};
 pub use settings::{Changes, Settings};
 
+pub use crate::memory::Derived;
 use crate::tls::TlsFiles;
 
 /// What answers turns.
@@ -125,8 +126,12 @@ impl TlsOptions {
 /// Processes and queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolOptions {
-    /// Most instances with a process, or pinned.
-    pub max_instances: usize,
+    /// Most instances with a process, or pinned; `None` is what memory allows.
+    pub max_instances: Option<u64>,
+    /// What memory allows.
+    pub derived: Derived,
+    /// Memory that is kept free, bytes; `None` is a share of what there is.
+    pub memory_reserve: Option<u64>,
     /// Most turns that wait, over all conversations.
     pub max_queue: usize,
     /// How long an instance that nobody started may wait for its next turn before its process is ended.
@@ -153,6 +158,22 @@ pub struct PoolOptions {
     pub max_age: Option<Duration>,
     /// How long a process may say nothing while it runs a turn.
     pub silence_timeout: Duration,
+}
+
+impl PoolOptions {
+    /// Most instances, set or derived.
+    pub fn slots(&self) -> usize {
+        let set = self.max_instances.map(|set| usize::try_from(set).unwrap_or(usize::MAX));
+        set.unwrap_or(self.derived.instances)
+    }
+
+    /// Why there are so many slots, in words.
+    pub fn slots_reason(&self) -> String {
+        match self.max_instances {
+            Some(_) => "pool.max_instances".to_owned(),
+            None => self.derived.reason.clone(),
+        }
+    }
 }
 
 /// What is told to other programs.

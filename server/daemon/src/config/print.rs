@@ -36,7 +36,7 @@ pub fn default_file() -> String {
         );
         let _ = match key.unset {
             Unset::Value => writeln!(text, "{indent}{name}: {}", plain(&default_of(key))),
-            Unset::Words(words, example) => {
+            Unset::Words(words, example) | Unset::Derived(words, example, _) => {
                 writeln!(text, "{indent}# Default: {}.\n{indent}# {name}: {example}", words.replace('`', ""))
             }
         };
@@ -84,7 +84,7 @@ pub fn documentation() -> Vec<String> {
                 Value::Object(map) if map.is_empty() => "none".to_owned(),
                 value => format!("`{}`", plain(&value)),
             },
-            Unset::Words(words, _) => words.to_owned(),
+            Unset::Words(words, _) | Unset::Derived(words, ..) => words.to_owned(),
         };
         let reload = if signal(key) { "SIGHUP" } else { "restart" };
         format!("| `{}` | {default} | {reload} | {} |", key.path, key.doc)

@@ -61,6 +61,7 @@ impl Settings {
         if next.claude.environment != now.claude.environment {
             next.instance_environment.clone_from(&new.instance_environment);
         }
+        next.pool.derived.clone_from(&new.pool.derived);
         if !changes.taken.is_empty() {
             self.0.send_replace(Arc::new(next));
         }

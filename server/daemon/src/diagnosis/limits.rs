@@ -28,7 +28,7 @@ pub(super) fn cgroup(subject: &Subject) -> Found {
 }
 
 fn instances(subject: &Subject) -> u64 {
-    subject.config.pool.max_instances as u64
+    subject.config.pool.slots() as u64
 }
 
 /// The simulated CLI is small.

@@ -19,6 +19,8 @@ const SOONEST: Duration = Duration::from_millis(100);
 const LATEST: Duration = Duration::from_secs(60);
 /// What is told before any turn has ended.
 const UNKNOWN: Duration = Duration::from_secs(1);
+/// Who is refused for lack of memory is told this at least: an idle process ends at most once a look.
+pub(super) const LEAST_FOR_MEMORY: Duration = Duration::from_secs(1);
 /// How much a turn's time counts against those before it.
 const NEWEST: f64 = 0.2;
 
@@ -89,11 +91,13 @@ impl DispatcherTask {
         let queued = self.lines.queued();
         let (share, sources) = self.lines.share(&pair.source);
         if !has_share(queued, self.options.max_queue, share.queued, sources) && !self.is_free(new) {
-            let jitter = f64::from((Uuid::new_v4().as_u128() & 0xffff) as u32) / 65536.0;
-            let running = self.lines.running();
-            let retry_after = self.pace.retry_after(&pair.source, running, sources, Instant::now(), jitter);
+            let retry_after = self.retry_after(&pair.source, sources);
             let (own, max_queue) = (share.queued, self.options.max_queue);
             return Some(Refused::QueueFull { queued, own, max_queue, sources, retry_after });
+        }
+        if self.is_short() && self.needs_start(conversation, target) && !self.is_free(new) {
+            let retry_after = self.retry_after(&pair.source, sources).max(LEAST_FOR_MEMORY);
+            return Some(self.memory_pressure(retry_after));
         }
         if self.pool.all_held() && !served {
             return Some(Refused::AllInstancesPinned(self.options.max_instances));
@@ -101,6 +105,13 @@ impl DispatcherTask {
         target
             .filter(|id| self.pool.get(*id).is_none_or(|entry| entry.state == InstanceState::Stopping))
             .map(Refused::InstanceStopped)
+    }
+
+    /// When somebody of this module may come back.
+    pub(super) fn retry_after(&mut self, source: &Name, sources: usize) -> Duration {
+        let jitter = f64::from((Uuid::new_v4().as_u128() & 0xffff) as u32) / 65536.0;
+        let running = self.lines.running();
+        self.pace.retry_after(source, running, sources, Instant::now(), jitter)
     }
 
     /// The instance that would run a turn of the conversation, if it is paused or is about to be.
@@ -124,7 +135,7 @@ impl DispatcherTask {
             .and_then(|id| self.pool.get(id))
             .is_some_and(|entry| entry.state == InstanceState::Idle);
         let spare = || new.is_fresh(self.options.default_model.as_deref()) && self.pool.has_ready_spare();
-        idle || self.pool.has_room() || spare()
+        idle || (self.pool.has_room() && !self.is_short()) || spare()
     }
 }
 

@@ -5,6 +5,7 @@ use claude_comms_supervisor::{ExitCause, ExitInfo, ProcessState};
 
 use super::{
     Command, InstanceView, NewInstance, Refused,
+    admission::LEAST_FOR_MEMORY,
     command::Reply,
     task::{DispatcherTask, now},
 };
@@ -47,6 +48,9 @@ impl DispatcherTask {
         if self.is_draining() {
             return starting.refuse(Refused::Draining);
         }
+        if self.is_short() {
+            return starting.refuse(self.memory_pressure(LEAST_FOR_MEMORY));
+        }
         self.starting.retain(|starting| !starting.reply.is_closed());
         if let Some(other) =
             self.starting.iter().find(|s| s.new.conversation.id == starting.new.conversation.id)
@@ -79,7 +83,7 @@ impl DispatcherTask {
                 // Who asked has gone: nothing is started behind anybody's back.
             } else if self.pool.all_held() {
                 starting.refuse(Refused::AllInstancesPinned(self.options.max_instances));
-            } else if self.pool.of_conversation(starting.new.conversation.id).is_some() {
+            } else if self.is_short() || self.pool.of_conversation(starting.new.conversation.id).is_some() {
                 waiting.push(starting);
             } else if self.pool.is_full() {
                 wanted += 1;

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::{Command, LeaseReport, fair::Fair};
 use crate::{
     backend::Running,
-    live::{LiveTurn, Place},
+    live::{LiveTurn, Place, WaitsFor},
     pair::{Name, Pair},
 };
 
@@ -101,6 +101,8 @@ pub(crate) struct Slot {
     granted: Option<Instant>,
     /// The instance that it waits for.
     bound: Option<InstanceId>,
+    /// Whether that has no process and none may be started.
+    pub cold: bool,
     /// What was told of its place.
     pub told: Option<Place>,
 }
@@ -123,6 +125,7 @@ impl Slot {
             instance: None,
             granted: None,
             bound: None,
+            cold: false,
             told: None,
         }
     }
@@ -151,6 +154,8 @@ pub(crate) struct Lines {
     shares: HashMap<Name, Share>,
     /// How many turns have an instance.
     granted: usize,
+    /// Why no process may be started, if none may.
+    pub(super) held: Option<WaitsFor>,
     /// Whether somebody's place may be another than what was told.
     pub(super) moved: bool,
 }
@@ -225,10 +230,18 @@ impl Lines {
     pub(crate) fn wait_for(&mut self, id: TurnId, instance: InstanceId) {
         self.fair.remove(id);
         let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.cold = false;
         if slot.bound.replace(instance) != Some(instance) {
             self.moved = true;
         }
         self.bound.insert(instance, id);
+    }
+
+    /// Processes may not be started any more, or may again.
+    pub(crate) fn hold(&mut self, why: Option<WaitsFor>) {
+        self.held = why;
+        self.moved = true;
+        self.fresh.extend(self.bound.values());
     }
 
     /// A turn in front waits for a slot.

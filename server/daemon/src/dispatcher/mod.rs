@@ -9,6 +9,7 @@ mod fair;
 mod health;
 mod instances;
 mod lines;
+mod memory;
 mod options;
 mod places;
 mod pump;
@@ -26,7 +27,7 @@ use claude_comms_model::{
     RequestId, Turn, TurnId,
 };
 use claude_comms_store::{NewConversation, RequestScope, Store, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use command::{Command, LeaseReport};
@@ -39,6 +40,7 @@ use crate::{
     health::{Finding, Watched},
     hub::EventHub,
     live::LiveTurn,
+    memory::{Memory, size},
     pair::Pair,
     telemetry::{Figures, call::Origin},
 };
@@ -113,6 +115,19 @@ pub enum Refused {
         max_queue: usize,
         /// Among how many modules that is shared.
         sources: usize,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// There is too little memory to start a process.
+    #[error(
+        "memory is short: {} free, less than the {} of pool.memory_reserve; no process is started until there is more",
+        size(*.free), size(*.reserve)
+    )]
+    MemoryPressure {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are kept free.
+        reserve: u64,
         /// When to come back.
         retry_after: Duration,
     },
@@ -208,6 +223,8 @@ pub struct Load {
     pub instances: usize,
     /// No new turns.
     pub draining: bool,
+    /// How memory stands.
+    pub(crate) memory: Memory,
 }
 
 /// The handle; cheap to clone. When the last one is dropped the task ends.
@@ -218,13 +235,14 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Starts the task.
-    pub fn start(
+    pub(crate) fn start(
         settings: &Settings,
         store: Arc<dyn Store>,
         backend: Arc<dyn Backend>,
         hub: EventHub,
         tracker: TaskTracker,
         figures: Figures,
+        memory: watch::Receiver<Memory>,
     ) -> Self {
         let (commands, mailbox) = mpsc::channel(MAILBOX);
         let task = task::DispatcherTask::new(
@@ -234,6 +252,7 @@ impl Dispatcher {
             hub,
             tracker.clone(),
             figures,
+            memory,
             commands.downgrade(),
         );
         tracker.spawn(task.run(mailbox));

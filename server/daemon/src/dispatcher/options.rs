@@ -35,7 +35,7 @@ impl Options {
     /// As the settings say.
     pub(super) fn of(config: &Config) -> Self {
         Self {
-            max_instances: config.pool.max_instances,
+            max_instances: config.pool.slots(),
             max_queue: config.pool.max_queue,
             idle_timeout: config.pool.idle_timeout,
             process: ProcessLimits {

@@ -51,15 +51,21 @@ impl Lines {
     pub(super) fn place_of_new(&self, id: TurnId, position: usize) -> Place {
         let slot = self.slots.get(&id).filter(|_| self.fair.contains(id));
         let ahead = slot.map_or(0, |slot| self.fair.before_last_of(&slot.pair.source));
-        place(position, ahead)
+        let waits_for = if slot.is_some() { self.held } else { self.cold(id) };
+        place(position, ahead, waits_for)
+    }
+
+    /// What a turn waits for whose own instance has no process and may get none.
+    fn cold(&self, id: TurnId) -> Option<WaitsFor> {
+        self.held.filter(|_| self.slots.get(&id).is_some_and(|slot| slot.cold))
     }
 
     fn tell_places(&mut self) {
-        let in_front = self.bound.values().map(|id| (*id, 0));
-        let ordered = self.fair.in_order().enumerate().map(|(ahead, (id, _))| (id, ahead));
-        let fronts: Vec<(TurnId, usize)> = in_front.chain(ordered).collect();
-        for (id, ahead) in fronts {
-            self.tell_place(id, place(0, ahead));
+        let in_front = self.bound.values().map(|id| (*id, 0, self.cold(*id)));
+        let ordered = self.fair.in_order().enumerate().map(|(ahead, (id, _))| (id, ahead, self.held));
+        let fronts: Vec<(TurnId, usize, Option<WaitsFor>)> = in_front.chain(ordered).collect();
+        for (id, ahead, waits_for) in fronts {
+            self.tell_place(id, place(0, ahead, waits_for));
             let Some(line) = self.slots.get(&id).and_then(|slot| self.lines.get(&slot.conversation)) else {
                 continue;
             };
@@ -83,7 +89,7 @@ impl Lines {
     /// Tells those who are behind another turn of their conversation.
     fn tell_line(&mut self, line: &[TurnId], ahead: usize) {
         for (position, id) in line.iter().enumerate().skip(1) {
-            self.tell_place(*id, place(position, ahead));
+            self.tell_place(*id, place(position, ahead, None));
         }
     }
 
@@ -96,9 +102,14 @@ impl Lines {
     }
 }
 
-fn place(position: usize, ahead: usize) -> Place {
+/// A place; in front of its line one waits for an instance, unless something else is in the way.
+fn place(position: usize, ahead: usize, waits_for: Option<WaitsFor>) -> Place {
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let waits_for = if position > 0 { WaitsFor::Conversation } else { WaitsFor::Instance };
+    let waits_for = match waits_for {
+        _ if position > 0 => WaitsFor::Conversation,
+        Some(waits_for) => waits_for,
+        None => WaitsFor::Instance,
+    };
     Place { position: small(position), ahead: small(ahead), waits_for }
 }
 
@@ -114,12 +125,12 @@ mod tests {
 
     #[test]
     fn near_places_are_told_step_by_step_and_far_ones_now_and_then() {
-        let at = |ahead| place(0, ahead);
+        let at = |ahead| place(0, ahead, None);
         assert!(!is_worth(at(7), at(7)));
         assert!(is_worth(at(7), at(6)) && is_worth(at(6), at(7)));
         assert!(!is_worth(at(5000), at(4999)) && is_worth(at(5000), at(4700)));
         assert!(is_worth(at(101), at(100)), "from here on each step");
-        assert!(is_worth(place(1, 7), place(0, 7)), "what it waits for is told at once");
+        assert!(is_worth(place(1, 7, None), place(0, 7, None)), "what it waits for is told at once");
         let steps = (0..10_000).rev().fold((10_000, 0), |(told, steps), now| {
             if is_worth(at(told), at(now)) { (now, steps + 1) } else { (told, steps) }
         });

@@ -1,6 +1,6 @@
 //! Who gets an instance: turns whose conversation has one wait for that alone, all others get slots in the fair order.
 
-use claude_comms_model::{InstanceId, TurnId};
+use claude_comms_model::{InstanceId, InstanceState, TurnId};
 
 use super::{Lease, Refused, task::DispatcherTask};
 use crate::{backend::Running, pool::Grant};
@@ -21,7 +21,8 @@ impl DispatcherTask {
             self.look(id);
         }
         self.give_slots();
-        self.make_room(self.lines.fair.len() + self.pool.excess());
+        let wanted = if self.is_short() { 0 } else { self.lines.fair.len() };
+        self.make_room(wanted + self.pool.excess());
     }
 
     /// A turn came to the front of its line, or something changed for it.
@@ -29,11 +30,21 @@ impl DispatcherTask {
         let Some(slot) = self.lines.slots.get(&id) else { return };
         let own = slot.target.or_else(|| self.pool.of_conversation(slot.conversation));
         match own {
+            Some(instance) if self.is_short() && self.is_dormant(instance) => {
+                self.lines.wait_for(id, instance);
+                if let Some(slot) = self.lines.slots.get_mut(&id) {
+                    slot.cold = true;
+                }
+            }
             Some(instance) => {
                 self.give(id, Some(instance));
             }
             None => self.lines.wait_for_slot(id),
         }
+    }
+
+    fn is_dormant(&self, id: InstanceId) -> bool {
+        self.pool.get(id).is_some_and(|entry| entry.state == InstanceState::Dormant)
     }
 
     /// Gives the slots that are free.
@@ -46,7 +57,8 @@ impl DispatcherTask {
                 }
                 return;
             }
-            if !(self.pool.has_room() || self.pool.all_pinned()) || !self.give(id, None) {
+            let may_start = !self.is_short() && (self.pool.has_room() || self.pool.all_pinned());
+            if !may_start || !self.give(id, None) {
                 return;
             }
         }
@@ -101,6 +113,7 @@ impl DispatcherTask {
         }
         for _ in self.pool.ending()..wanted {
             let Some(idle) = self.pool.longest_idle() else { return };
+            self.figures.instance_evicted("room");
             self.begin_stop(idle);
         }
     }

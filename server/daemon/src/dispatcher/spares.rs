@@ -103,7 +103,7 @@ impl DispatcherTask {
             return;
         }
         let waiting = self.lines.fair.len() + self.starting.len();
-        if there == wanted || !self.pool.has_room_beside(waiting) {
+        if there == wanted || self.is_short() || !self.pool.has_room_beside(waiting) {
             return;
         }
         let now = Instant::now();

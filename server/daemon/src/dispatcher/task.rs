@@ -33,6 +33,7 @@ use crate::{
     config::{Config, Settings},
     hub::EventHub,
     live::{Ending, LiveEvent, LiveTurn},
+    memory::Memory,
     pair::Pair,
     pool::Pool,
     telemetry::Figures,
@@ -68,6 +69,7 @@ pub(super) struct DispatcherTask {
     /// Messages to itself that come later; gone with the task.
     timers: JoinSet<()>,
     pub(super) figures: Figures,
+    pub(super) memory: watch::Receiver<Memory>,
 }
 
 impl DispatcherTask {
@@ -78,6 +80,7 @@ impl DispatcherTask {
         hub: EventHub,
         tracker: TaskTracker,
         figures: Figures,
+        memory: watch::Receiver<Memory>,
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
         // Before they are read: no change is missed.
@@ -85,6 +88,7 @@ impl DispatcherTask {
         let options = Options::of(&settings.now());
         let pool = Pool::new(options.max_instances);
         hub.monitor().board().set_slots(options.max_instances);
+        hub.monitor().board().watch_memory(memory.clone());
         Self {
             options,
             changes,
@@ -105,11 +109,13 @@ impl DispatcherTask {
             launches: CancellationToken::new(),
             timers: JoinSet::new(),
             figures,
+            memory,
         }
     }
 
     pub(super) async fn run(mut self, mut mailbox: mpsc::Receiver<Command>) {
         self.try_spares_again();
+        self.memory_changed();
         let mut reclaim = tokio::time::interval(self.options.reclaim_period());
         loop {
             tokio::select! {
@@ -123,6 +129,7 @@ impl DispatcherTask {
                     self.reclaim_idle();
                 }
                 () = until(self.places_due()) => {}
+                Ok(()) = self.memory.changed() => self.memory_changed(),
                 Ok(()) = self.changes.changed() => {
                     self.reconfigure();
                     reclaim = tokio::time::interval(self.options.reclaim_period());
@@ -279,6 +286,7 @@ impl DispatcherTask {
     fn reclaim_idle(&mut self) {
         let Some(before) = Instant::now().checked_sub(self.options.idle_timeout) else { return };
         for id in self.pool.idle_since(before) {
+            self.figures.instance_evicted("idle");
             self.begin_stop(id);
         }
     }
@@ -314,6 +322,7 @@ impl DispatcherTask {
             queued: self.lines.queued(),
             instances: self.pool.len(),
             draining: self.draining.is_some(),
+            memory: *self.memory.borrow(),
         }
     }
 }

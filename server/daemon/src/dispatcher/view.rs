@@ -18,6 +18,12 @@ impl InstanceView {
         }
     }
 
+    /// What its process with all it started takes, when it was last looked at, bytes; 0 where nobody knows.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let facts = self.health.as_ref().and_then(|finding| finding.facts);
+        facts.map_or(0, |facts| if facts.pss_bytes > 0 { facts.pss_bytes } else { facts.rss_bytes })
+    }
+
     pub(super) fn of(entry: &Entry) -> Self {
         Self {
             record: entry.record.clone(),

@@ -129,6 +129,10 @@ fn counts(counts: &Counts, figures: &Figures) -> v1::PoolCounts {
         spares: small(counts.spares),
         wanted_spares: small(counts.wanted_spares),
         spares_off: counts.spares_off.clone(),
+        memory_bytes: counts.memory_bytes,
+        memory_free_bytes: counts.memory.free.unwrap_or(0),
+        memory_reserve_bytes: counts.memory.reserve,
+        memory_short: counts.memory.short,
     }
 }
 

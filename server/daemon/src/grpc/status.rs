@@ -244,6 +244,13 @@ fn of_refused(refused: Refused) -> Status {
             details.set_retry_info(Some(retry_after));
             Status::with_error_details(Code::ResourceExhausted, text, details)
         }
+        Refused::MemoryPressure { free, reserve, retry_after } => {
+            let bytes = |name, n: u64| (name, n.to_string());
+            let mut details =
+                info("MEMORY_PRESSURE", &[bytes("free_bytes", free), bytes("reserve_bytes", reserve)]);
+            details.set_retry_info(Some(retry_after));
+            Status::with_error_details(Code::ResourceExhausted, text, details)
+        }
         Refused::AllInstancesPinned(count) => status(
             Code::ResourceExhausted,
             "ALL_INSTANCES_PINNED",

@@ -7,6 +7,8 @@ pub enum WaitsFor {
     Conversation,
     /// An instance: its own to be ready, or a slot for one.
     Instance,
+    /// Memory for a process.
+    Memory,
 }
 
 impl WaitsFor {
@@ -15,6 +17,7 @@ impl WaitsFor {
         match self {
             Self::Conversation => "conversation",
             Self::Instance => "instance",
+            Self::Memory => "memory",
         }
     }
 }

@@ -13,7 +13,7 @@ use claude_comms_model::{InstanceId, InstanceState};
 use tokio::sync::watch as channel;
 
 use super::Monitor;
-use crate::dispatcher::InstanceView;
+use crate::{dispatcher::InstanceView, memory::Memory};
 
 /// Instances that went and are remembered for watchers who have not heard of it; who is later is told all anew.
 const REMOVED: usize = 1024;
@@ -46,6 +46,8 @@ struct State {
     slots: usize,
     wanted_spares: usize,
     spares_off: String,
+    /// How memory stands, once somebody looks at it.
+    memory: Option<channel::Receiver<Memory>>,
 }
 
 /// What was put up.
@@ -89,6 +91,9 @@ pub(crate) struct Counts {
     pub spares: usize,
     pub wanted_spares: usize,
     pub spares_off: String,
+    /// Memory of all processes that were looked at, bytes.
+    pub memory_bytes: u64,
+    pub memory: Memory,
 }
 
 /// What a watcher has not seen.
@@ -120,6 +125,16 @@ impl Board {
             off.clone_into(&mut state.spares_off);
             state.version += 1;
         }
+    }
+
+    /// Where to look how memory stands.
+    pub(crate) fn watch_memory(&self, memory: channel::Receiver<Memory>) {
+        self.state().memory = Some(memory);
+    }
+
+    /// Something else changed that is counted.
+    pub(crate) fn stir(&self) {
+        self.state().version += 1;
     }
 
     /// An instance is as it is now, after so many changes.
@@ -209,7 +224,9 @@ impl Board {
             spares_off: state.spares_off.clone(),
             ..Counts::default()
         };
+        counts.memory = state.memory.as_ref().map_or_else(Memory::default, |memory| *memory.borrow());
         for posted in state.entries.values() {
+            counts.memory_bytes += posted.view.memory_bytes();
             counts.spares += usize::from(posted.view.spare && posted.view.state == InstanceState::Idle);
             match posted.view.state {
                 InstanceState::Starting => counts.starting += 1,

@@ -73,6 +73,10 @@ catalogue! {
     QUEUE_LIMIT = Gauge "claude_comms_queue_limit" [] "Turns that may wait (pool.max_queue).";
     INSTANCES = Gauge "claude_comms_instances" ["state"] "Instances that hold a slot, by state.";
     INSTANCE_LIMIT = Gauge "claude_comms_instance_limit" [] "Instances that may hold one (pool.max_instances).";
+    EVICTIONS = Counter "claude_comms_instance_evictions_total" ["reason"] "Idle instances that the pool ended: `room` for another conversation, `idle` for too long, or `memory` that was short.";
+    MEMORY_FREE = Gauge "claude_comms_memory_free_bytes" [] "Memory that is left to the machine or to the server's control group, whichever is less.";
+    MEMORY_RESERVE = Gauge "claude_comms_memory_reserve_bytes" [] "Memory below which no process is started (pool.memory_reserve).";
+    MEMORY_SHORT = Gauge "claude_comms_memory_short" [] "1 while no process is started for lack of memory.";
     DRAINING = Gauge "claude_comms_draining" [] "1 while no new turns are taken.";
     STORED_CONVERSATIONS = Gauge "claude_comms_stored_conversations" [] "Conversations in the store.";
     STORED_TURNS = Gauge "claude_comms_stored_turns" [] "Turns in the store.";

@@ -65,6 +65,10 @@ pub(super) struct Counters {
     watchers: IntGaugeVec,
     pub(super) turns_now: IntGaugeVec,
     pub(super) instances: IntGaugeVec,
+    evictions: IntCounterVec,
+    pub(super) memory_free: Gauge,
+    pub(super) memory_reserve: Gauge,
+    pub(super) memory_short: IntGauge,
     pub(super) draining: IntGauge,
     queue_limit: IntGauge,
     instance_limit: IntGauge,
@@ -168,6 +172,10 @@ impl Figures {
             watchers: make.gauges(names::WATCHERS, &["turn"]),
             turns_now: make.gauges(names::TURNS_NOW, &["QUEUED", "RUNNING"]),
             instances: make.gauges(names::INSTANCES, &INSTANCE_STATES.map(InstanceState::as_str)),
+            evictions: make.counters(names::EVICTIONS, &[&["room"], &["idle"], &["memory"]]),
+            memory_free: make.real(names::MEMORY_FREE),
+            memory_reserve: make.real(names::MEMORY_RESERVE),
+            memory_short: make.gauge(names::MEMORY_SHORT),
             draining: make.gauge(names::DRAINING),
             queue_limit: make.gauge(names::QUEUE_LIMIT),
             instance_limit: make.gauge(names::INSTANCE_LIMIT),
@@ -217,6 +225,11 @@ impl Figures {
     /// The backend repeats a call.
     pub fn call_repeated(&self) {
         self.0.retries.with_label_values(&["api"]).inc();
+    }
+
+    /// The pool ends an idle instance by itself.
+    pub fn instance_evicted(&self, reason: &str) {
+        self.0.evictions.with_label_values(&[reason]).inc();
     }
 
     /// An answer is asked for once more.

@@ -27,6 +27,9 @@ impl Observed {
             counters.turns_now.with_label_values(&["QUEUED"]).set(count(load.queued));
             counters.turns_now.with_label_values(&["RUNNING"]).set(count(load.running));
             counters.draining.set(i64::from(load.draining));
+            counters.memory_free.set(load.memory.free.unwrap_or(0) as f64);
+            counters.memory_reserve.set(load.memory.reserve as f64);
+            counters.memory_short.set(i64::from(load.memory.short));
         }
         if let Ok(instances) = self.dispatcher.instances().await {
             for state in INSTANCE_STATES {

@@ -1,5 +1,6 @@
 //! Who gets an instance, and when: modules that ask take turns, queues are bounded and shared, what waits is told its place.
 
 mod fairness;
+mod memory;
 mod queue;
 mod support;

@@ -11,10 +11,15 @@ use uuid::Uuid;
 
 use super::*;
 
+use crate::backend::{NotReady, NotReadyReason};
+
+fn memory_pressure() -> Refused {
+    Refused::MemoryPressure { free: 1 << 20, reserve: 1 << 28, retry_after: Duration::from_secs(1) }
+}
+
 fn queue_full(retry_after: Duration) -> Refused {
     Refused::QueueFull { queued: 3, own: 3, max_queue: 3, sources: 1, retry_after }
 }
-use crate::backend::{NotReady, NotReadyReason};
 
 /// Makes `variant`, which knows every error there is, and `VARIANTS`, the list of them: what is added there does not
 /// compile until it is named here, and what is named here fails until it is among the cases.
@@ -45,6 +50,7 @@ variants! {
     ApiError::NoContext(_),
     ApiError::ConversationBusy(_),
     ApiError::Refused(Refused::Draining),
+    ApiError::Refused(Refused::MemoryPressure { .. }),
     ApiError::Refused(Refused::QueueFull { .. }),
     ApiError::Refused(Refused::AllInstancesPinned(_)),
     ApiError::Refused(Refused::NotReady(_)),
@@ -162,6 +168,7 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
         (Refused::Draining.into(), Code::Unavailable, "DRAINING"),
         (Refused::Gone.into(), Code::Unavailable, "DRAINING"),
         (queue_full(Duration::from_secs(1)).into(), Code::ResourceExhausted, "QUEUE_FULL"),
+        (memory_pressure().into(), Code::ResourceExhausted, "MEMORY_PRESSURE"),
         (Refused::AllInstancesPinned(8).into(), Code::ResourceExhausted, "ALL_INSTANCES_PINNED"),
         (
             Refused::ConversationStarting(conversation).into(),
