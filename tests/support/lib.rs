@@ -8,6 +8,7 @@ pub mod conversation_watcher;
 pub mod cutting_proxy;
 pub mod messages_api;
 pub mod processes;
+pub mod report;
 pub mod seed;
 pub mod server;
 pub mod spawn;

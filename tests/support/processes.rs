@@ -193,6 +193,27 @@ pub fn signal(pid: u32, signal: rustix::process::Signal) {
     rustix::process::kill_process(raw_id(pid), signal).expect("the process lives and is ours");
 }
 
+/// As [`signal`], for a process that may end at any moment; returns whether it was there.
+pub fn signal_if_there(pid: u32, signal: rustix::process::Signal) -> bool {
+    rustix::process::kill_process(raw_id(pid), signal).is_ok()
+}
+
+/// Limits how many descriptors a running process may have open from now on; returns the limit it had.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn limit_descriptors(pid: u32, most: Option<u64>) -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let maximum = {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("the process lives");
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("it has this limit");
+        line.split_whitespace().nth(4).and_then(|hard| hard.parse().ok())
+    };
+    let limit = Rlimit { current: most, maximum };
+    prlimit(Some(raw_id(pid)), Resource::Nofile, limit).expect("the process lives and is ours").current
+}
+
 fn raw_id(pid: u32) -> rustix::process::Pid {
     i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process ID")
 }

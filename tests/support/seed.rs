@@ -38,7 +38,7 @@ impl Seed {
     /// Prints it now, for a test that prints tables anyway.
     #[must_use]
     pub fn announced(mut self, test: &str) -> Self {
-        println!("{test}: CLAUDE_COMMS_TEST_SEED={}", self.seed);
+        crate::report::say(&format!("{test}: CLAUDE_COMMS_TEST_SEED={}", self.seed));
         self.quiet = true;
         self
     }

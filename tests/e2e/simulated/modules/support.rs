@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tonic::Status;
 
 /// A descriptor with what every descriptor has, and these fields.
-pub(super) fn descriptor(name: &str, version: &str, fields: Value) -> Value {
+pub(in crate::simulated) fn descriptor(name: &str, version: &str, fields: Value) -> Value {
     let mut descriptor = json!({
         "schema": "claude-comms/module/v1",
         "name": name,
