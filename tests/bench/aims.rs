@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{latency::Latency, machine::Placement, samples::Samples, throughput::Deltas};
+use crate::{eight::Eight, latency::Latency, machine::Placement, samples::Samples, throughput::Deltas};
 
 /// Added to the first token: one commit and this, ms.
 const FIRST_TOKEN_EXTRA_MS: f64 = 0.3;
@@ -11,6 +11,7 @@ const FULL_TURN_EXTRA_MS: f64 = 0.6;
 const TURNS_PER_SECOND: f64 = 3000.0;
 const OF_THE_PIPE: f64 = 0.7;
 const OF_A_REAL_TURN: f64 = 1.05;
+const OF_EIGHT_DRIVERS: f64 = 0.95;
 /// p99 of DiscoverModules with ten thousand modules, ms.
 const DISCOVER_MS: f64 = 10.0;
 /// p50 of making system prompt and message, ms.
@@ -99,6 +100,18 @@ pub(crate) fn real(placement: Placement, measured: &Latency) -> Vec<Aim> {
         more_is_better: false,
     };
     [("Unix", measured.unix.whole.p50()), ("TCP", measured.tcp.whole.p50())].into_iter().map(aim).collect()
+}
+
+/// Eight real CLIs at once against eight bare drivers.
+pub(crate) fn eight(placement: Placement, measured: &Eight) -> Aim {
+    Aim {
+        what: "turns/s of 8 real CLIs / of 8 bare drivers".to_owned(),
+        placement,
+        limit: OF_EIGHT_DRIVERS,
+        measured: measured.ratio(),
+        unit: "",
+        more_is_better: true,
+    }
 }
 
 /// Finding modules among ten thousand.

@@ -5,6 +5,7 @@
 mod aims;
 mod commit;
 mod conversation;
+mod eight;
 mod latency;
 mod machine;
 mod modules;

@@ -6,6 +6,7 @@ use claude_comms_tests::{TestServer, processes::resident_bytes, tools};
 
 use crate::{
     aims::{self, Aim},
+    eight,
     latency::{self, Plan},
     machine::Placement,
     modules,
@@ -16,6 +17,7 @@ use crate::{
 /// Two processes of the real CLI with the same flags differ by some percent for all their life.
 const SETS_OF_PROCESSES: usize = 6;
 const ROUNDS_OF_A_SET: usize = 25;
+const EIGHT_ROUNDS: usize = 3;
 const CONFIGURATION: &str = "pool: { max_instances: 96 }\n";
 
 async fn server(scenario: &str) -> TestServer {
@@ -82,6 +84,13 @@ pub(crate) async fn run(options: &Options, placement: Placement) -> Vec<Aim> {
                 measured.print();
                 aims.extend(aims::real(placement, &measured));
             }
+        }
+    }
+    if options.wants("eight") {
+        println!("\n### Real CLI, {} at once, turns of 8 deltas, stand-in API\n", eight::INSTANCES);
+        match real::missing() {
+            Some(why) => println!("SKIPPED: eight real CLIs, {why}"),
+            None => aims.push(aims::eight(placement, &eight::measure(options.rounds(EIGHT_ROUNDS)).await)),
         }
     }
     if options.wants("modules") {

@@ -38,7 +38,7 @@ pub(crate) async fn measure(sets: usize, rounds: usize) -> Latency {
     all
 }
 
-async fn stand_in() -> (MessagesApi, oneshot::Sender<()>, thread::JoinHandle<()>) {
+pub(crate) async fn stand_in() -> (MessagesApi, oneshot::Sender<()>, thread::JoinHandle<()>) {
     let (stop, stopped) = oneshot::channel::<()>();
     let (started, api) = oneshot::channel();
     let thread = thread::spawn(move || {

@@ -9,6 +9,7 @@ mod doctor;
 mod health;
 mod instances;
 mod isolation;
+mod kills;
 mod modules;
 mod oauth;
 mod peers;

@@ -11,3 +11,6 @@ mod jumps;
 mod scarce;
 mod slope;
 mod storm;
+
+pub(crate) use slope::Slope;
+pub(crate) use storm::{configuration, quiet};

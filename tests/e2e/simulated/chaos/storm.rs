@@ -32,14 +32,14 @@ const QUIET: [&str; 3] = ["quiet_a", "quiet_b", "quiet_c"];
 const ROOM_BYTES: u64 = 96 << 20;
 
 /// The pool of the storm. Spares, where the server knows them, are off: the end is compared with the beginning.
-pub(super) fn configuration(pool: &str) -> String {
+pub(crate) fn configuration(pool: &str) -> String {
     let known = fs::read_to_string(repository().join("docs/configuration.md")).unwrap();
     let spares = if known.contains("`pool.warm_spares`") { "warm_spares: 0, " } else { "" };
     format!("pool: {{ {spares}{pool} }}\n")
 }
 
 /// Waits until the server has no process but itself.
-pub(super) async fn quiet(server: &TestServer) {
+pub(crate) async fn quiet(server: &TestServer) {
     eventually(PATIENCE, "idle processes go", async || children(server).is_empty().then_some(())).await;
     assert!(zombies_of(server.pid()).is_empty());
 }
