@@ -80,8 +80,8 @@ impl Watcher {
                 self.text.push_str(&delta.text);
                 true
             }
-            Event::Queued(_) | Event::ToolCall(_) | Event::ToolResult(_) => true,
-            Event::Retrying(retrying) => retrying.scope() != RetryScope::Process,
+            Event::Queued(_) | Event::ToolCall(_) | Event::ToolResult(_) | Event::ContextCompacted(_) => true,
+            Event::Retrying(retrying) => retrying.scope() == RetryScope::Api,
             _ => false,
         };
         if live {
@@ -146,6 +146,7 @@ fn kind(event: &Event) -> &'static str {
         Event::SessionReset(_) => "session_reset",
         Event::Completed(_) => "completed",
         Event::Failed(_) => "failed",
+        Event::ContextCompacted(_) => "context_compacted",
         Event::Cancelled(_) => "cancelled",
     }
 }

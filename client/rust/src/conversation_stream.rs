@@ -85,9 +85,15 @@ impl Held {
             return Ok(());
         };
         let durable = match &event.event {
-            Some(Event::TextDelta(_) | Event::Queued(_) | Event::ToolCall(_) | Event::ToolResult(_))
+            Some(
+                Event::TextDelta(_)
+                | Event::Queued(_)
+                | Event::ToolCall(_)
+                | Event::ToolResult(_)
+                | Event::ContextCompacted(_),
+            )
             | None => false,
-            Some(Event::Retrying(retrying)) => retrying.scope() == v1::RetryScope::Process,
+            Some(Event::Retrying(retrying)) => retrying.scope() != v1::RetryScope::Api,
             Some(_) => true,
         };
         if durable && self.last_sequence.is_some_and(|last| sequence <= last) {

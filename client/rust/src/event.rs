@@ -62,6 +62,8 @@ pub enum TurnUpdate {
     ToolResult(v1::ToolResult),
     /// Something is tried again.
     Retrying(v1::TurnRetrying),
+    /// The conversation was summed up to make room. Live.
+    ContextCompacted(v1::ContextCompacted),
     /// Claude's memory of the conversation was lost and starts anew.
     SessionReset {
         /// Why, in words.
@@ -98,6 +100,7 @@ impl TurnUpdate {
             Event::ToolCall(e) => Self::ToolCall(e),
             Event::ToolResult(e) => Self::ToolResult(e),
             Event::Retrying(e) => Self::Retrying(e),
+            Event::ContextCompacted(e) => Self::ContextCompacted(e),
             Event::SessionReset(e) => Self::SessionReset { reason: e.reason },
             Event::Completed(e) => Self::Completed(Box::new(e.turn?)),
             Event::Failed(e) => Self::Failed(Box::new(e.turn?)),
@@ -145,6 +148,7 @@ impl From<TurnEvent> for v1::TurnEvent {
             TurnUpdate::ToolCall(call) => Event::ToolCall(call),
             TurnUpdate::ToolResult(result) => Event::ToolResult(result),
             TurnUpdate::Retrying(retrying) => Event::Retrying(retrying),
+            TurnUpdate::ContextCompacted(compacted) => Event::ContextCompacted(compacted),
             TurnUpdate::SessionReset { reason } => Event::SessionReset(v1::SessionReset { reason }),
             TurnUpdate::Completed(turn) => Event::Completed(v1::TurnCompleted { turn: Some(*turn) }),
             TurnUpdate::Failed(turn) => Event::Failed(v1::TurnFailed { turn: Some(*turn) }),

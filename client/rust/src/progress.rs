@@ -94,8 +94,9 @@ fn is_durable(update: &TurnUpdate) -> bool {
         | TurnUpdate::Started { .. }
         | TurnUpdate::Reset { .. }
         | TurnUpdate::SessionReset { .. } => true,
-        TurnUpdate::Retrying(retrying) => retrying.scope() == v1::RetryScope::Process,
+        TurnUpdate::Retrying(retrying) => retrying.scope() != v1::RetryScope::Api,
         TurnUpdate::Queued { .. }
+        | TurnUpdate::ContextCompacted(_)
         | TurnUpdate::Text { .. }
         | TurnUpdate::ToolCall(_)
         | TurnUpdate::ToolResult(_)

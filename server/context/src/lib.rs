@@ -12,6 +12,7 @@ mod budget;
 mod builtin;
 mod capabilities;
 mod compose;
+mod digest;
 mod error;
 mod glossary;
 mod history;
@@ -33,6 +34,7 @@ mod value;
 pub use ask::{Ask, Focus, PastTurn};
 pub use builtin::built_in_templates;
 pub use compose::{Composer, SYSTEM_PROMPT_PERCENT};
+pub use digest::{Digest, digest};
 pub use error::{ComposeError, SceneError};
 pub use report::{Composed, Message, Omitted, Place, Report, SectionReport};
 pub use scene::{

@@ -59,6 +59,17 @@ pub enum LiveEvent {
         http_status: Option<u16>,
         /// The backend's word for it.
         error: String,
+        /// When, where that is known to the second.
+        until: Option<SystemTime>,
+    },
+    /// The backend has summed up the conversation.
+    ContextCompacted {
+        /// Why.
+        trigger: String,
+        /// Tokens before.
+        tokens_before: u64,
+        /// Tokens after.
+        tokens_after: u64,
     },
 }
 

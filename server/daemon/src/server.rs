@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     auth::{self, AuthLayer, Refusals, Rule, Tokens},
     backend::{Backend, CliBackend},
+    condition::BackendCondition,
     config::{AuthMode, Config, Listen, Settings},
     diagnosis::{Attached, Diagnosis},
     dispatcher::Dispatcher,
@@ -178,14 +179,15 @@ impl Server {
         let ending = CancellationToken::new();
         modules.watch(&tracker, ending.clone()).await;
         tokens.keep_uses(&tracker, ending.clone());
+        let condition = BackendCondition::new(figures.clone());
         let dispatcher = Dispatcher::start(
             &settings,
             Arc::clone(&store),
             Arc::clone(&backend),
             hub.clone(),
             tracker.clone(),
-            figures.clone(),
             memory::watch(&tracker, ending.clone(), settings.clone(), Arc::new(MemoryFacts::read)),
+            condition.clone(),
         );
         health::watch_instances(&tracker, ending.clone(), dispatcher.clone(), config.pool.health_interval);
         health::weigh_instances(&tracker, ending.clone(), dispatcher.clone(), settings.clone());
@@ -211,6 +213,7 @@ impl Server {
             diagnosis,
             dispatcher,
             backend,
+            condition,
             hub,
             tracker: tracker.clone(),
             modules,

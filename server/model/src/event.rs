@@ -71,7 +71,7 @@ pub enum EventKind {
         /// Why.
         reason: ResetReason,
     },
-    /// The server gives the turn to a new process.
+    /// The server tries again: with a new process, or with the message.
     Retrying {
         /// Which retry; 1 for the first.
         attempt: u32,
@@ -81,6 +81,15 @@ pub enum EventKind {
         delay: Duration,
         /// Why.
         reason: String,
+        /// Whether the message is sent again because the API could not take it, not because the process was lost.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
+        /// HTTP status of the call that failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        http_status: Option<u16>,
+        /// When it is tried, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// Claude's memory of the conversation was lost.
     SessionReset {

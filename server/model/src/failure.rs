@@ -31,6 +31,8 @@ reasons!(
         ModelNotFound = "MODEL_NOT_FOUND",
         /// The account's rate limit (429), after the backend's own retries.
         RateLimited = "RATE_LIMITED",
+        /// The account's limit is reached, and is lifted too late for the turn.
+        AccountLimit = "ACCOUNT_LIMIT",
         /// The Messages API is overloaded (529), after the backend's own retries.
         ApiOverloaded = "API_OVERLOADED",
         /// The Messages API failed (5xx), after the backend's own retries.

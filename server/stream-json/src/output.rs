@@ -22,7 +22,7 @@ pub use result::{ModelUsage, TurnResult, Usage};
 pub(crate) use system::milliseconds;
 pub use system::{
     ApiRetry, CommandLifecycle, CompactBoundary, ConversationReset, Init, ModelFallback, RateLimit,
-    SessionState, Status, ThinkingTokens,
+    RateLimitInfo, SessionState, Status, ThinkingTokens,
 };
 
 use std::borrow::Cow;

@@ -8,6 +8,6 @@ mod rounds;
 mod tests;
 mod update;
 
-pub use crate::output::Usage;
+pub use crate::output::{RateLimitInfo, Usage};
 pub use reader::TurnReader;
 pub use update::{FailureReason, MessageStep, Outcome, ResetReason, Stray, TurnEnd, TurnUpdate};

@@ -14,6 +14,7 @@ mod modules;
 mod oauth;
 mod peers;
 mod process_death;
+mod recovery;
 mod refusals;
 mod requests;
 mod secrets;

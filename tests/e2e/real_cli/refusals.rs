@@ -21,7 +21,7 @@ type Case = (&'static str, Reply, &'static str, usize, Option<(&'static str, i32
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_turn_fails_for_its_reason_and_the_next_one_works() {
-    let stage = Stage::new().await;
+    let stage = Stage::with(|builder| builder.configuration("retry: { max_attempts: 1 }\n")).await;
     let conversation = stage.client.new_conversation().await;
     assert_answer(&stage.client.ask(&conversation, "well").await, "well");
     let claude = stage.claude_pid();
@@ -110,8 +110,11 @@ async fn an_unreachable_api_fails_the_turn_and_is_found_again() {
     let door = TcpSocket::new_v4().unwrap();
     door.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = door.local_addr().unwrap();
-    let stage =
-        Stage::with(|builder| builder.environment("ANTHROPIC_BASE_URL", format!("http://{address}"))).await;
+    let stage = Stage::with(|builder| {
+        let builder = builder.configuration("retry: { max_attempts: 1 }\n");
+        builder.environment("ANTHROPIC_BASE_URL", format!("http://{address}"))
+    })
+    .await;
     let conversation = stage.client.new_conversation().await;
     let heard = stage.client.ask(&conversation, "anybody there?").await;
     assert_failed(heard.turn(), "API_UNREACHABLE");

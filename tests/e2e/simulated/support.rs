@@ -131,8 +131,12 @@ pub(super) async fn submit_running(client: &Client, conversation: &str, prompt: 
 pub(super) fn is_durable(event: &TurnEvent) -> bool {
     use claude_comms_proto::v1::RetryScope;
     match event.event.as_ref().expect("an event says what happened") {
-        Event::Queued(_) | Event::TextDelta(_) | Event::ToolCall(_) | Event::ToolResult(_) => false,
-        Event::Retrying(retrying) => retrying.scope() == RetryScope::Process,
+        Event::Queued(_)
+        | Event::TextDelta(_)
+        | Event::ToolCall(_)
+        | Event::ToolResult(_)
+        | Event::ContextCompacted(_) => false,
+        Event::Retrying(retrying) => retrying.scope() != RetryScope::Api,
         _ => true,
     }
 }

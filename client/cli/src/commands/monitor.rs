@@ -3,7 +3,7 @@
 use claude_comms_client::v1;
 use v1::{instance_event::Event, turn_event::Event as InTurn};
 
-use super::stream::retry;
+use super::stream::{compacted, retry};
 use crate::{
     args::Format,
     context::{Context, expired, timed_out},
@@ -140,6 +140,7 @@ fn in_turn(event: &InTurn) -> Option<(&'static str, String)> {
             ("tool", format!("{error}{}", head(&result.content_json)))
         }
         InTurn::Retrying(retrying) => ("retry", retry(retrying)),
+        InTurn::ContextCompacted(event) => ("memory", compacted(event)),
         InTurn::SessionReset(reset) => ("memory", format!("lost: {}", reset.reason)),
         // The instance's own events say the rest.
         _ => return None,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 use screen::Screen;
-pub(super) use screen::retry;
+pub(super) use screen::{compacted, retry};
 
 type Cancelling = Pin<Box<dyn Future<Output = Result<v1::Turn, Error>>>>;
 

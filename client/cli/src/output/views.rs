@@ -168,10 +168,34 @@ impl View for v1::ServerInfo {
                     .map(duration)
                     .unwrap_or_default(),
             )
+            .fact("backend state", self.backend_condition.as_ref().map(condition).unwrap_or_default())
+            .fact("account limit", self.account_limit.as_ref().map(limit).unwrap_or_default())
             .fact("server id", format!("{}, start {}", self.server_id, self.incarnation))
             .fact("store schema", self.store_schema_version.to_string())
             .block("broken files", &self.broken_files.iter().map(broken).collect::<String>())
     }
+}
+
+/// Why processes are held back; empty when all is well.
+fn condition(condition: &v1::BackendCondition) -> String {
+    let lost = format!("{} processes lost in a row; the last: {}", condition.failures, condition.reason);
+    match condition.state() {
+        v1::BackendState::Open => {
+            format!("FAILING, none is started until {}: {lost}", time(condition.retry_time.as_ref()))
+        }
+        v1::BackendState::BackingOff => format!("backing off: {lost}"),
+        v1::BackendState::Available | v1::BackendState::Unspecified => String::new(),
+    }
+}
+
+/// A limit that is reached, or near.
+fn limit(limit: &v1::AccountLimit) -> String {
+    if limit.status == "allowed" {
+        return String::new();
+    }
+    let kind = if limit.kind.is_empty() { String::new() } else { format!(" ({})", limit.kind) };
+    let overage = if limit.using_overage { "; going on beyond it, at a price" } else { "" };
+    format!("{}{kind} until {}{overage}", limit.status, time(limit.reset_time.as_ref()))
 }
 
 /// The table of instances.

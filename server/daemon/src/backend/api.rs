@@ -178,6 +178,8 @@ pub enum TakeUp {
     Latest,
     /// From before the last prompt, which a process took with it when it died.
     BeforeLastPrompt,
+    /// With nothing: its session has become too long for the model.
+    Nothing,
 }
 
 /// What is wrong with a backend that cannot take turns.

@@ -67,7 +67,10 @@ impl CliBackend {
         let kept = self.store.transcript(conversation.id).exists();
         match (take_up, &conversation.last_assistant_uuid) {
             // Nothing was ever answered, so nothing is lost with the session.
-            (TakeUp::BeforeLastPrompt, None) => (fresh(), None),
+            (TakeUp::BeforeLastPrompt | TakeUp::Nothing, None) => (fresh(), None),
+            (TakeUp::Nothing, Some(_)) => {
+                (fresh(), Some("the session has become too long for the model".to_owned()))
+            }
             (TakeUp::Latest, None) if !kept => (fresh(), None),
             (_, Some(_)) if !kept => (fresh(), Some("the transcript of the session is gone".to_owned())),
             (TakeUp::Latest, _) => (Session::Resume { id: session_id }, None),

@@ -313,7 +313,7 @@ pub(super) fn defaults(environment: &BTreeMap<String, String>) -> Config {
         module_dirs: Vec::new(),
         template_dirs: Vec::new(),
         token_budget: claude_comms_context::DEFAULT_TOKEN_BUDGET,
-        max_attempts: 3,
+        retry: super::RetryOptions { max_attempts: 3, max_delay: Duration::from_secs(30), budget: 120 },
         prompt_limit_bytes: 2 << 20,
         auth: AuthMode::Token,
         telemetry: TelemetryOptions::default(),

@@ -176,6 +176,17 @@ impl PoolOptions {
     }
 }
 
+/// How turns are tried again that came to nothing before they were answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryOptions {
+    /// How often a turn is given to a process at most.
+    pub max_attempts: u32,
+    /// Longest pause before a retry.
+    pub max_delay: Duration,
+    /// Most retries of the whole server in a minute.
+    pub budget: u32,
+}
+
 /// What is told to other programs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TelemetryOptions {
@@ -206,8 +217,8 @@ pub struct Config {
     pub template_dirs: Vec<PathBuf>,
     /// Tokens of what the server adds to a prompt, system prompt and message together.
     pub token_budget: u32,
-    /// How often a turn is given to a process at most, when processes die before they answer.
-    pub max_attempts: u32,
+    /// How turns are tried again.
+    pub retry: RetryOptions,
     /// Longest prompt, bytes.
     pub prompt_limit_bytes: usize,
     /// Who may call over TCP.

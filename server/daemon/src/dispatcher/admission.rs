@@ -99,6 +99,9 @@ impl DispatcherTask {
             let retry_after = self.retry_after(&pair.source, sources).max(LEAST_FOR_MEMORY);
             return Some(self.memory_pressure(retry_after));
         }
+        if let Some(refused) = self.failing(conversation, target) {
+            return Some(refused);
+        }
         if self.pool.all_held() && !served {
             return Some(Refused::AllInstancesPinned(self.options.max_instances));
         }

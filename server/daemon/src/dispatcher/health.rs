@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use claude_comms_model::{InstanceId, InstanceState};
+use claude_comms_model::{ConversationId, InstanceId, InstanceState};
 
-use super::task::DispatcherTask;
+use super::{Refused, task::DispatcherTask};
 use crate::health::{Condition, Finding, Watched};
 
 /// So often in a row a process is found unhealthy before it is ended.
@@ -20,6 +20,19 @@ impl DispatcherTask {
         alive
             .filter_map(|entry| Some(Watched { instance: entry.record.id, vitals: entry.vitals.clone()? }))
             .collect()
+    }
+
+    /// The refusal of a turn that would need a new process, while none are started. One that a process is there for, or
+    /// that comes behind another, is taken.
+    pub(super) fn failing(
+        &self,
+        conversation: ConversationId,
+        target: Option<InstanceId>,
+    ) -> Option<Refused> {
+        let view = self.condition.blocked()?;
+        let id = target.or_else(|| self.pool.of_conversation(conversation));
+        let has_process = id.and_then(|id| self.pool.get(id)).is_some_and(|entry| entry.process_id != 0);
+        (!has_process && !self.lines.has_turns(conversation)).then(|| Refused::BackendFailing(Box::new(view)))
     }
 
     /// Keeps a finding, unless the process it is about was followed by another or was paused meanwhile. Changes are logged.

@@ -106,14 +106,20 @@ impl DispatcherTask {
         let id = record.id;
         self.pool.insert(record.clone(), InstanceState::Starting);
         let (backend, store) = (std::sync::Arc::clone(&self.backend), std::sync::Arc::clone(&self.store));
-        let given_up = self.launches.clone();
+        let (given_up, condition) = (self.launches.clone(), self.condition.clone());
         self.tracker.spawn(async move {
             let made = async {
                 backend.ready().await?;
+                if let Some(view) = condition.blocked() {
+                    return Err(Refused::BackendFailing(Box::new(view)));
+                }
                 let running = backend
                     .start(id, &new.conversation, new.model.as_deref(), TakeUp::Latest)
                     .await
-                    .map_err(|error| Refused::SpawnFailed(chain(&error)))?;
+                    .map_err(|error| {
+                        condition.start_failed(&chain(&error));
+                        Refused::SpawnFailed(chain(&error))
+                    })?;
                 if new.make_conversation {
                     let conversation = claude_comms_store::NewConversation {
                         id: new.conversation.id,
@@ -198,12 +204,13 @@ impl DispatcherTask {
         let process_id = running.process.process_id();
         // Not a clone of the handle: the last handle's drop must still end the process.
         let mut states = running.process.state();
-        let figures = self.figures.clone();
+        let (figures, condition) = (self.figures.clone(), self.condition.clone());
         self.tracker.spawn(async move {
             let exit =
                 match states.wait_for(|state| matches!(state, ProcessState::Exited(_))).await.as_deref() {
                     Ok(ProcessState::Exited(exit)) => {
                         figures.process_exited(&exit.cause);
+                        condition.process_gone(exit);
                         exit_record(exit)
                     }
                     _ => return,

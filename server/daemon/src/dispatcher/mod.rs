@@ -36,13 +36,14 @@ pub(crate) use lines::Lease;
 
 use crate::{
     backend::{Backend, NotReady},
+    condition::BackendCondition,
     config::Settings,
     health::{Finding, Watched},
     hub::EventHub,
     live::LiveTurn,
     memory::{Memory, size},
     pair::Pair,
-    telemetry::{Figures, call::Origin},
+    telemetry::call::Origin,
 };
 
 /// Commands that may wait for the task. Full: senders wait.
@@ -136,6 +137,9 @@ pub enum Refused {
         "every instance is pinned or paused, which is as many as pool.max_instances allows ({0}); stop or resume one, or raise it"
     )]
     AllInstancesPinned(usize),
+    /// Processes die one after the other: none is started for now.
+    #[error("the backend fails: {} processes were lost one after the other, and none is started for now; the last one: {}", .0.failures, .0.reason)]
+    BackendFailing(Box<crate::condition::View>),
     /// The backend cannot take turns.
     #[error(transparent)]
     NotReady(#[from] NotReady),
@@ -241,8 +245,8 @@ impl Dispatcher {
         backend: Arc<dyn Backend>,
         hub: EventHub,
         tracker: TaskTracker,
-        figures: Figures,
         memory: watch::Receiver<Memory>,
+        condition: BackendCondition,
     ) -> Self {
         let (commands, mailbox) = mpsc::channel(MAILBOX);
         let task = task::DispatcherTask::new(
@@ -251,8 +255,8 @@ impl Dispatcher {
             backend,
             hub,
             tracker.clone(),
-            figures,
             memory,
+            condition,
             commands.downgrade(),
         );
         tracker.spawn(task.run(mailbox));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{spares::SpareOptions, task::DispatcherTask};
-use crate::{config::Config, pool::ProcessLimits};
+use crate::{config::Config, pool::ProcessLimits, turn::Retry};
 
 /// How long a turn may go on once its instance is being stopped.
 const STOP_GRACE: Duration = Duration::from_secs(30);
@@ -23,8 +23,10 @@ pub(super) struct Options {
     pub spares: SpareOptions,
     /// The model of conversations that name none.
     pub default_model: Option<String>,
-    /// Most attempts of a turn.
-    pub max_attempts: u32,
+    /// Tokens that may be told again of a conversation whose memory is lost.
+    pub token_budget: u32,
+    /// How often turns may be tried again.
+    pub retry: Retry,
     /// How long a process may say nothing while it works.
     pub silence_timeout: Duration,
     /// How long a turn may go on once its instance is being stopped.
@@ -50,7 +52,12 @@ impl Options {
                 stagger: config.pool.start_stagger,
             },
             default_model: config.claude.model.clone(),
-            max_attempts: config.max_attempts,
+            token_budget: config.token_budget,
+            retry: Retry {
+                max_attempts: config.retry.max_attempts,
+                max_delay: config.retry.max_delay,
+                budget: config.retry.budget,
+            },
             silence_timeout: config.pool.silence_timeout,
             stop_grace: STOP_GRACE,
         }

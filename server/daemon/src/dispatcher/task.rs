@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     backend::Backend,
+    condition::BackendCondition,
     config::{Config, Settings},
     hub::EventHub,
     live::{Ending, LiveEvent, LiveTurn},
@@ -70,6 +71,7 @@ pub(super) struct DispatcherTask {
     timers: JoinSet<()>,
     pub(super) figures: Figures,
     pub(super) memory: watch::Receiver<Memory>,
+    pub(super) condition: BackendCondition,
 }
 
 impl DispatcherTask {
@@ -79,8 +81,8 @@ impl DispatcherTask {
         backend: Arc<dyn Backend>,
         hub: EventHub,
         tracker: TaskTracker,
-        figures: Figures,
         memory: watch::Receiver<Memory>,
+        condition: BackendCondition,
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
         // Before they are read: no change is missed.
@@ -108,8 +110,9 @@ impl DispatcherTask {
             draining: None,
             launches: CancellationToken::new(),
             timers: JoinSet::new(),
-            figures,
+            figures: condition.figures().clone(),
             memory,
+            condition,
         }
     }
 
@@ -253,7 +256,9 @@ impl DispatcherTask {
             hub: self.hub.clone(),
             commands,
             granted,
-            max_attempts: self.options.max_attempts,
+            retry: self.options.retry.clone(),
+            token_budget: self.options.token_budget,
+            condition: self.condition.clone(),
             silence_timeout: self.options.silence_timeout,
             tracker: self.tracker.clone(),
             figures: self.figures.clone(),

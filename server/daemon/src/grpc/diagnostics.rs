@@ -1,9 +1,11 @@
 //! `DiagnosticsService`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use claude_comms_proto::v1::{self, diagnostics_service_server::DiagnosticsService};
 use tonic::{Request, Response, Status};
+
+use crate::condition::{Account, Starts, View};
 
 use super::{Context, convert, diagnosis::Results, statistics, status::ApiError};
 
@@ -16,6 +18,25 @@ fn broken_file(file: &crate::modules::BrokenFile) -> v1::BrokenFile {
         path: file.path.display().to_string(),
         problems: convert::cut(&file.problems, PROBLEMS_BYTES).0,
         kept: file.kept,
+    }
+}
+
+fn backend_condition(view: View) -> v1::BackendCondition {
+    let state = match view.starts {
+        Starts::Available => v1::BackendState::Available,
+        Starts::BackingOff => v1::BackendState::BackingOff,
+        Starts::Open => v1::BackendState::Open,
+    };
+    let retry_time = view.retry_after.map(|after| convert::timestamp((SystemTime::now() + after).into()));
+    v1::BackendCondition { state: state.into(), reason: view.reason, failures: view.failures, retry_time }
+}
+
+fn account_limit(account: Account) -> v1::AccountLimit {
+    v1::AccountLimit {
+        status: account.status,
+        kind: account.kind,
+        reset_time: account.reset.map(|reset| convert::timestamp(reset.into())),
+        using_overage: account.using_overage,
     }
 }
 
@@ -55,6 +76,8 @@ impl Context {
             conversations: counts.conversations,
             turns: counts.turns,
             modules: small(context.modules.registry().len()),
+            backend_condition: Some(backend_condition(context.condition.view())),
+            account_limit: context.condition.account().map(account_limit),
             broken_files: context.modules.broken().iter().take(BROKEN_FILES).map(broken_file).collect(),
         })
     }

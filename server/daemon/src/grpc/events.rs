@@ -86,7 +86,10 @@ fn live(event: LiveEvent) -> Wire {
             let truncated_fields = if was_cut { vec!["content_json".to_owned()] } else { Vec::new() };
             Wire::ToolResult(v1::ToolResult { id, is_error, content_json, truncated_fields })
         }
-        LiveEvent::ApiRetry { attempt, max_attempts, delay, http_status, error } => {
+        LiveEvent::ContextCompacted { trigger, tokens_before, tokens_after } => {
+            Wire::ContextCompacted(v1::ContextCompacted { trigger, tokens_before, tokens_after })
+        }
+        LiveEvent::ApiRetry { attempt, max_attempts, delay, http_status, error, until } => {
             Wire::Retrying(v1::TurnRetrying {
                 scope: v1::RetryScope::Api.into(),
                 attempt,
@@ -94,6 +97,7 @@ fn live(event: LiveEvent) -> Wire {
                 delay: prost_types::Duration::try_from(delay).ok(),
                 reason: error,
                 http_status: http_status.map_or(0, i32::from),
+                until_time: until.map(|until| convert::timestamp(until.into())),
             })
         }
     }
@@ -110,14 +114,18 @@ fn durable(kind: EventKind, turn: Option<v1::Turn>, conversation_id: String) -> 
         EventKind::TextReset { reason } => {
             Wire::TextReset(v1::TextReset { reason: reason.as_str().to_owned() })
         }
-        EventKind::Retrying { attempt, max_attempts, delay, reason } => Wire::Retrying(v1::TurnRetrying {
-            scope: v1::RetryScope::Process.into(),
-            attempt,
-            max_attempts,
-            delay: prost_types::Duration::try_from(delay).ok(),
-            reason,
-            http_status: 0,
-        }),
+        EventKind::Retrying { attempt, max_attempts, delay, reason, again, http_status, until } => {
+            let scope = if again { v1::RetryScope::Turn } else { v1::RetryScope::Process };
+            Wire::Retrying(v1::TurnRetrying {
+                scope: scope.into(),
+                attempt,
+                max_attempts,
+                delay: prost_types::Duration::try_from(delay).ok(),
+                reason,
+                http_status: http_status.map_or(0, i32::from),
+                until_time: until.map(convert::timestamp),
+            })
+        }
         EventKind::SessionReset { reason } => Wire::SessionReset(v1::SessionReset { reason }),
         EventKind::Completed => Wire::Completed(v1::TurnCompleted { turn }),
         EventKind::Failed => Wire::Failed(v1::TurnFailed { turn }),

@@ -28,8 +28,8 @@ use claude_comms_store::Store;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    auth::Tokens, backend::Backend, config::Settings, diagnosis::Diagnosis, dispatcher::Dispatcher,
-    drain::DrainSwitch, hub::EventHub, modules::Modules, telemetry::Observed,
+    auth::Tokens, backend::Backend, condition::BackendCondition, config::Settings, diagnosis::Diagnosis,
+    dispatcher::Dispatcher, drain::DrainSwitch, hub::EventHub, modules::Modules, telemetry::Observed,
 };
 
 pub use self::diagnosis::diagnostic_result;
@@ -45,6 +45,7 @@ pub(crate) struct Context {
     pub diagnosis: Diagnosis,
     pub dispatcher: Dispatcher,
     pub backend: Arc<dyn Backend>,
+    pub condition: BackendCondition,
     pub hub: EventHub,
     pub tracker: TaskTracker,
     pub modules: Modules,

@@ -251,6 +251,11 @@ fn of_refused(refused: Refused) -> Status {
             details.set_retry_info(Some(retry_after));
             Status::with_error_details(Code::ResourceExhausted, text, details)
         }
+        Refused::BackendFailing(view) => {
+            let mut details = info("BACKEND_FAILING", &[("failures", view.failures.to_string())]);
+            details.set_retry_info(Some(view.retry_after.unwrap_or(std::time::Duration::from_secs(1))));
+            Status::with_error_details(Code::Unavailable, text, details)
+        }
         Refused::AllInstancesPinned(count) => status(
             Code::ResourceExhausted,
             "ALL_INSTANCES_PINNED",

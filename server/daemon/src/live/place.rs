@@ -9,6 +9,8 @@ pub enum WaitsFor {
     Instance,
     /// Memory for a process.
     Memory,
+    /// The backend: no process is started for now, because too many were lost.
+    Backend,
 }
 
 impl WaitsFor {
@@ -18,6 +20,7 @@ impl WaitsFor {
             Self::Conversation => "conversation",
             Self::Instance => "instance",
             Self::Memory => "memory",
+            Self::Backend => "backend",
         }
     }
 }

@@ -55,7 +55,8 @@ catalogue! {
     TURN_QUEUE = Histogram "claude_comms_turn_queue_seconds" [] "From a turn's acceptance to its last start on a process.";
     TURN_FIRST_TOKEN = Histogram "claude_comms_turn_first_token_seconds" [] "From a turn's acceptance to its first text.";
     TURN_DURATION = Histogram "claude_comms_turn_duration_seconds" [] "From a turn's acceptance to its end.";
-    RETRIES = Counter "claude_comms_retries_total" ["scope"] "Turns given to a new process because theirs died (`process`), and calls that the backend repeated (`api`).";
+    RETRIES = Counter "claude_comms_retries_total" ["scope"] "Turns given to a new process because theirs was lost (`process`), turns sent again because the API could not take them (`turn`), and calls that the backend repeated (`api`).";
+    RETRIES_REFUSED = Counter "claude_comms_retries_refused_total" [] "Turns that were not tried again because the retries of the minute were spent (retry.budget).";
     REPAIRS = Counter "claude_comms_repairs_total" [] "Answers whose data did not fit, and that were asked for once more.";
     PROCESS_STARTS = Counter "claude_comms_process_starts_total" ["outcome"] "Starts of processes: `started`, `failed`, or `abandoned` by who waited.";
     PROCESS_START = Histogram "claude_comms_process_start_seconds" [] "From the start of a process until it took messages.";
@@ -70,6 +71,8 @@ catalogue! {
     STORE_COMMIT = Histogram "claude_comms_store_commit_seconds" [] "From the begin of a commit until it was on disk.";
     WATCHERS = Gauge "claude_comms_watchers" ["kind"] "Streams that are open, by what they watch.";
     TURNS_NOW = Gauge "claude_comms_current_turns" ["state"] "Turns that have not ended.";
+    STARTS_HELD = Gauge "claude_comms_backend_starts_held" [] "1 while no process is started because too many were lost one after the other.";
+    ACCOUNT_LIMITED = Gauge "claude_comms_account_limited" [] "1 while turns wait for the account's limit with the Messages API.";
     QUEUE_LIMIT = Gauge "claude_comms_queue_limit" [] "Turns that may wait (pool.max_queue).";
     INSTANCES = Gauge "claude_comms_instances" ["state"] "Instances that hold a slot, by state.";
     INSTANCE_LIMIT = Gauge "claude_comms_instance_limit" [] "Instances that may hold one (pool.max_instances).";

@@ -49,7 +49,8 @@ pub(super) struct Counters {
     pub(super) queue: Histogram,
     pub(super) first_token: Histogram,
     pub(super) duration: Histogram,
-    retries: IntCounterVec,
+    pub(super) retries: IntCounterVec,
+    pub(super) retries_refused: IntCounter,
     repairs: IntCounter,
     process_starts: IntCounterVec,
     process_start: Histogram,
@@ -70,6 +71,8 @@ pub(super) struct Counters {
     pub(super) memory_reserve: Gauge,
     pub(super) memory_short: IntGauge,
     pub(super) draining: IntGauge,
+    pub(super) starts_held: IntGauge,
+    pub(super) account_limited: IntGauge,
     queue_limit: IntGauge,
     instance_limit: IntGauge,
     pub(super) stored_conversations: Gauge,
@@ -152,7 +155,8 @@ impl Figures {
             queue: make.histogram(names::TURN_QUEUE, SPANS),
             first_token: make.histogram(names::TURN_FIRST_TOKEN, SPANS),
             duration: make.histogram(names::TURN_DURATION, SPANS),
-            retries: make.counters(names::RETRIES, &[&["process"], &["api"]]),
+            retries: make.counters(names::RETRIES, &[&["process"], &["turn"], &["api"]]),
+            retries_refused: make.counter(names::RETRIES_REFUSED),
             repairs: make.counter(names::REPAIRS),
             process_starts: make
                 .counters(names::PROCESS_STARTS, &[&["started"], &["failed"], &["abandoned"]]),
@@ -177,6 +181,8 @@ impl Figures {
             memory_reserve: make.real(names::MEMORY_RESERVE),
             memory_short: make.gauge(names::MEMORY_SHORT),
             draining: make.gauge(names::DRAINING),
+            starts_held: make.gauge(names::STARTS_HELD),
+            account_limited: make.gauge(names::ACCOUNT_LIMITED),
             queue_limit: make.gauge(names::QUEUE_LIMIT),
             instance_limit: make.gauge(names::INSTANCE_LIMIT),
             stored_conversations: make.real(names::STORED_CONVERSATIONS),
@@ -215,11 +221,6 @@ impl Figures {
     /// A turn is durable.
     pub fn turn_accepted(&self) {
         self.0.accepted.inc();
-    }
-
-    /// A turn is given to a new process because its own died.
-    pub fn turn_retried(&self) {
-        self.0.retries.with_label_values(&["process"]).inc();
     }
 
     /// The backend repeats a call.

@@ -4,6 +4,7 @@
 //! [`catalogue`] names every figure, [`call`] counts RPCs and says which one a turn came from, `turn` has the turn's line,
 //! `endpoint` what Prometheus scrapes.
 
+mod backend;
 pub mod call;
 pub mod catalogue;
 pub(crate) mod endpoint;

@@ -6,7 +6,7 @@ use claude_comms_model::{
     Conversation, EventKind, Failure, FailureReason, Timestamp, Transition, Turn, Usage,
 };
 use claude_comms_store::Lease as Claim;
-use claude_comms_stream_json::turn::{TurnEnd, TurnUpdate};
+use claude_comms_stream_json::turn::{FailureReason as Cli, Outcome, TurnEnd, TurnUpdate};
 use claude_comms_supervisor::Stop;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -15,10 +15,13 @@ use uuid::Uuid;
 use super::{
     Demand, GivenBack, TurnTask,
     end::{End, Said},
-    reset_event, store_failed,
+    reset_event,
+    retries::{Again, Next, account_limit},
+    store_failed,
 };
 use crate::{
     backend::chain,
+    condition::PATIENCE,
     dispatcher::{Lease, LeaseReport},
     live::LiveEvent,
     telemetry::trace,
@@ -38,6 +41,10 @@ pub(super) struct Drive<'a> {
     pub(super) patient_until: Instant,
     /// Its process is to take no other turn.
     pub(super) retire: bool,
+    /// What Claude has forgotten, told again: it goes before the message.
+    pub(super) memory: Option<String>,
+    /// It goes on in a new session, because the old one has become too long.
+    pub(super) anew: bool,
     /// The ids of what was sent, in each attempt.
     pub(super) user_uuids: Vec<Uuid>,
     /// What its answer must be.
@@ -52,8 +59,8 @@ pub(super) enum Attempt {
     Ended(Box<TurnEnd>, Said),
     /// It ends for another reason, its process is gone.
     Over(Transition),
-    /// The process was lost before it began to answer: why.
-    Lost(Failure<FailureReason>),
+    /// It came to nothing before its first output: why, and what the backend said, if it said something.
+    Again(Box<Again>, Option<Box<TurnEnd>>),
     /// The record could not be written: nothing more can be promised.
     Broken,
 }
@@ -77,6 +84,8 @@ impl<'a> Drive<'a> {
             output_began: false,
             patient_until: Instant::now(),
             retire: false,
+            memory: None,
+            anew: false,
             user_uuids: Vec::new(),
             demand: Demand::Nothing,
             spent: (Usage::default(), 0.0),
@@ -105,9 +114,12 @@ impl<'a> Drive<'a> {
                     Err(None) => return self.broken(),
                 },
             };
-            let message = self.turn.message().to_owned();
+            let message = self.message();
             let span = trace::exchange(self.turn.attempt);
-            let attempt = self.exchange(user_uuid, message, claim).instrument(span).await;
+            let attempt = match self.await_account().await {
+                Ok(()) => self.exchange(user_uuid, message, claim).instrument(span).await,
+                Err(transition) => Attempt::Over(transition),
+            };
             match self.judged(attempt, claim).await {
                 Attempt::Ended(end, said) => {
                     // The last of the text is on its way before the disk is asked.
@@ -122,19 +134,39 @@ impl<'a> Drive<'a> {
                     let end = End::cut(&self.turn, claim, transition, self.is_remembered(), self.first_token);
                     return self.over(end).await;
                 }
-                Attempt::Lost(why) if self.turn.attempt < self.task.max_attempts => {
-                    if !self.requeue(claim, &why).await {
-                        return self.broken();
+                Attempt::Again(again, end) => {
+                    let failure = again.why.clone();
+                    match self.again(claim, *again).await {
+                        Next::Go => {}
+                        Next::Over(end) => return self.over(*end).await,
+                        Next::Broken => return self.broken(),
+                        Next::Not => {
+                            let end = match end {
+                                Some(end) => self.given_up(claim, *end),
+                                None => {
+                                    let transition =
+                                        Transition::Fail { failure, partial_text: String::new() };
+                                    End::cut(&self.turn, claim, transition, self.is_remembered(), None)
+                                }
+                            };
+                            return self.over(end).await;
+                        }
                     }
-                }
-                Attempt::Lost(failure) => {
-                    let transition = Transition::Fail { failure, partial_text: String::new() };
-                    let end = End::cut(&self.turn, claim, transition, self.is_remembered(), None);
-                    return self.over(end).await;
                 }
                 Attempt::Broken => return self.broken(),
             }
         }
+    }
+
+    /// The end of a turn that the API could not take, and that is not tried again.
+    fn given_up(&mut self, claim: Claim, end: TurnEnd) -> End {
+        self.keep_transcript();
+        let limited = matches!(end.outcome, Outcome::Failed { reason: Cli::RateLimited, .. });
+        let said = match self.task.condition.account_blocked().filter(|_| limited) {
+            Some(until) => Said::Judged(account_limit(until)),
+            None => Said::Nothing,
+        };
+        End::answered(&self.turn, claim, end, said, self.first_token, || self.task.live.text())
     }
 
     /// Applies what one wake of the reader found. Durable events are committed before they are told.
@@ -162,7 +194,22 @@ impl<'a> Drive<'a> {
                 TurnUpdate::ApiRetry { attempt, max_attempts, delay, http_status, error } => {
                     self.task.figures.call_repeated();
                     self.patient_until = Instant::now() + delay;
-                    live.push(LiveEvent::ApiRetry { attempt, max_attempts, delay, http_status, error });
+                    if http_status == Some(429) {
+                        self.task.condition.told_to_wait(delay);
+                    }
+                    let until = SystemTime::now().checked_add(delay).filter(|_| delay > PATIENCE);
+                    live.push(LiveEvent::ApiRetry {
+                        attempt,
+                        max_attempts,
+                        delay,
+                        http_status,
+                        error,
+                        until,
+                    });
+                }
+                TurnUpdate::RateLimit(info) => self.task.condition.account_said(&info),
+                TurnUpdate::Compacted { trigger, tokens_before, tokens_after } => {
+                    live.push(LiveEvent::ContextCompacted { trigger, tokens_before, tokens_after });
                 }
                 TurnUpdate::SessionReset { new_session_id } => {
                     if let (Some(running), Ok(id)) =
@@ -200,7 +247,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Whether Claude will know the prompt in later turns: a process that is killed may not have written it down.
-    fn is_remembered(&self) -> bool {
+    pub(super) fn is_remembered(&self) -> bool {
         self.task.backend.remembers(self.conversation.id, &self.user_uuids)
     }
 

@@ -58,6 +58,11 @@ impl End {
         }
     }
 
+    /// Whether Claude knows its prompt nevertheless.
+    pub(super) fn remembered(self, in_context: bool) -> Self {
+        Self { in_context, ..self }
+    }
+
     /// A turn that ended without the backend's word for it.
     pub(super) fn cut(
         turn: &Turn,

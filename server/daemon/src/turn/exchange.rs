@@ -14,6 +14,7 @@ use super::{
     drive::{Attempt, Drive},
     end::Said,
     process::died,
+    retries::{Again, account_limit},
 };
 use crate::{
     backend::{Worker, chain},
@@ -62,6 +63,13 @@ impl Drive<'_> {
                     };
                     match self.take(batch, claim).await {
                         Ok(Some(end)) => return self.answered(end, instead, claim).await,
+                        // It waits longer than the turn has time.
+                        Ok(None) if instead.is_none() && self.patient_until >= self.deadline => {
+                            if let Some(reset) = self.task.condition.account_blocked() {
+                                instead = Some(Instead::Asked(account_limit(reset)));
+                                until = self.interrupt(process.as_ref()).await;
+                            }
+                        }
                         Ok(None) => {}
                         Err(()) => {
                             self.end_process(Stop::Now).await;
@@ -121,8 +129,14 @@ impl Drive<'_> {
 
     /// The backend ended the turn, perhaps because it was interrupted.
     async fn answered(&mut self, end: Box<TurnEnd>, instead: Option<Instead>, claim: Claim) -> Attempt {
+        if !matches!(instead, Some(Instead::Stalled)) {
+            self.task.condition.turn_ended();
+        }
         match instead {
-            None => Attempt::Ended(end, Said::Nothing),
+            None => match self.too_long(&end).or_else(|| Again::after(&end, self.output_began)) {
+                Some(again) => Attempt::Again(Box::new(again), Some(end)),
+                None => Attempt::Ended(end, Said::Nothing),
+            },
             Some(Instead::Asked(transition)) => {
                 Attempt::Ended(end, Said::Asked(self.with_partial(transition)))
             }
@@ -184,7 +198,8 @@ impl Drive<'_> {
             };
         }
         if !self.output_began {
-            return Attempt::Lost(failure);
+            let again = Again { why: failure, by_api: false, http_status: None };
+            return Attempt::Again(Box::new(again), None);
         }
         Attempt::Over(self.with_partial(Transition::Fail { failure, partial_text: String::new() }))
     }

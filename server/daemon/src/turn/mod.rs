@@ -6,7 +6,9 @@ mod drive;
 mod end;
 mod exchange;
 mod process;
+mod rebuild;
 mod repair;
+mod retries;
 mod spare;
 
 pub(crate) use answer::{Demand, Verdict};
@@ -28,7 +30,8 @@ use uuid::Uuid;
 
 use self::{drive::Drive, end::End};
 use crate::{
-    backend::{Backend, TakeUp, chain},
+    backend::{Backend, chain},
+    condition::BackendCondition,
     dispatcher::{Command, Lease, LeaseReport, NewTurn, Refused, Submitted},
     hub::EventHub,
     live::{LiveTurn, wanted},
@@ -78,6 +81,17 @@ impl Begin {
     }
 }
 
+/// How often a turn may be tried again, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct Retry {
+    /// Most attempts of a turn.
+    pub max_attempts: u32,
+    /// The longest pause before a retry.
+    pub max_delay: Duration,
+    /// Most retries of the whole server in a minute.
+    pub budget: u32,
+}
+
 /// What a turn's task works with.
 pub(crate) struct TurnTask {
     pub id: TurnId,
@@ -87,9 +101,12 @@ pub(crate) struct TurnTask {
     pub hub: EventHub,
     pub commands: mpsc::Sender<Command>,
     pub granted: oneshot::Receiver<Result<Lease, Refused>>,
-    pub max_attempts: u32,
+    pub retry: Retry,
+    pub condition: BackendCondition,
     /// How long its process may say nothing.
     pub silence_timeout: Duration,
+    /// Tokens that may be told again of a conversation whose memory is lost.
+    pub token_budget: u32,
     pub tracker: TaskTracker,
     pub figures: Figures,
     pub asker: Asker,
@@ -305,11 +322,6 @@ pub(crate) fn reset_event(reason: claude_comms_stream_json::turn::ResetReason) -
             Cli::Replaced => R::Replaced,
         },
     }
-}
-
-/// Which memory an attempt begins with.
-pub(crate) fn take_up(attempt: u32) -> TakeUp {
-    if attempt == 0 { TakeUp::Latest } else { TakeUp::BeforeLastPrompt }
 }
 
 /// Words for a store that failed under a running turn.

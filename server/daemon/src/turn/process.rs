@@ -13,17 +13,16 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{drive::Drive, end::End, take_up};
+use super::{drive::Drive, end::End};
 use crate::{
-    backend::{NotReadyReason, Running, Worker, chain},
-    live::wanted,
+    backend::{NotReadyReason, Running, TakeUp, Worker, chain},
+    condition::{AFTER_LOSS, delay, dice},
+    live::{LiveEvent, Place, WaitsFor, wanted},
     telemetry::trace,
 };
 
 /// How long an interrupted process may take to give up its turn before it is ended.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
-/// Pause before a turn is given to a new process; the second one is longer.
-const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 impl Drive<'_> {
     /// Makes sure of a process, and commits that the turn runs on it. Running is durable before the prompt is written.
@@ -60,6 +59,7 @@ impl Drive<'_> {
         let monitor = self.task.hub.monitor();
         monitor.turn_started(self.lease.instance_id, &self.task.live, self.turn.attempt);
         if let Some(reason) = reset {
+            let reason = self.rebuild(reason).await;
             self.append(started.lease, EventKind::SessionReset { reason }).await.map_err(|()| None)?;
         }
         Ok((user_uuid, started.lease))
@@ -84,25 +84,54 @@ impl Drive<'_> {
         }
         let mut endings = self.task.live.endings();
         let model = self.lease.model.clone();
-        let starting = self.task.backend.start(
-            self.lease.instance_id,
-            &self.conversation,
-            model.as_deref(),
-            take_up(attempt),
-        );
-        let starting = starting.instrument(trace::start_process(attempt));
-        let transition = tokio::select! {
-            started = starting => match started {
-                Ok(running) => return Ok(running),
-                Err(error @ StartError::NotFound { .. }) => fail(FailureReason::ClaudeNotFound, chain(&error)),
-                Err(error) => fail(FailureReason::SpawnFailed, chain(&error)),
-            },
-            wanted = wanted(&mut endings, false) => wanted.transition,
-            () = tokio::time::sleep_until(self.deadline) => {
-                fail(FailureReason::TurnTimeout, "its time was over before its process was ready".to_owned())
-            }
-        };
-        Err(Box::new(End::unstarted(attempt, transition)))
+        let (condition, retry) = (&self.task.condition, &self.task.retry);
+        let mut failures = 0;
+        loop {
+            let starting = async {
+                let waits_for = WaitsFor::Backend;
+                let place = Place { position: 0, ahead: 0, waits_for };
+                condition.may_start(|| self.task.live.push(LiveEvent::Queued(place))).await;
+                let (id, conversation) = (self.lease.instance_id, &self.conversation);
+                self.task.backend.start(id, conversation, model.as_deref(), self.take_up()).await
+            };
+            let starting = starting.instrument(trace::start_process(attempt));
+            let transition = tokio::select! {
+                started = starting => match started {
+                    Ok(running) => return Ok(running),
+                    Err(error @ StartError::NotFound { .. }) => {
+                        fail(FailureReason::ClaudeNotFound, chain(&error))
+                    }
+                    Err(error) => {
+                        failures += 1;
+                        condition.start_failed(&chain(&error));
+                        let pause = delay(AFTER_LOSS, failures, retry.max_delay, dice());
+                        let left = attempt + failures < retry.max_attempts;
+                        // Nothing is lost but time: no attempt is spent on it, and there is no event.
+                        if left && Instant::now() + pause < self.deadline && condition.take_retry(retry.budget) {
+                            self.task.figures.turn_retried(false);
+                            tokio::time::sleep(pause).await;
+                            continue;
+                        }
+                        fail(FailureReason::SpawnFailed, chain(&error))
+                    }
+                },
+                wanted = wanted(&mut endings, false) => wanted.transition,
+                () = tokio::time::sleep_until(self.deadline) => {
+                    fail(FailureReason::TurnTimeout, "its time was over before its process was ready".to_owned())
+                }
+            };
+            condition.start_given_up();
+            return Err(Box::new(End::unstarted(attempt, transition)));
+        }
+    }
+
+    /// Which memory an attempt begins with.
+    fn take_up(&self) -> TakeUp {
+        match self.turn.attempt {
+            _ if self.anew => TakeUp::Nothing,
+            0 => TakeUp::Latest,
+            _ => TakeUp::BeforeLastPrompt,
+        }
     }
 
     /// Takes a record as the store gives it back from a write: without what was asked, which does not change.
@@ -144,32 +173,6 @@ impl Drive<'_> {
         self.report.exit = Some(crate::dispatcher::exit_record(&exit));
         self.task.backend.keep_left_transcript(self.lease.instance_id, &self.conversation, &mut running);
         Some(exit)
-    }
-
-    /// Records that the turn waits for a new process, and waits a little.
-    pub(super) async fn requeue(&mut self, claim: Claim, why: &Failure<FailureReason>) -> bool {
-        let delay = RETRY_DELAY * self.turn.attempt;
-        let kind = EventKind::Retrying {
-            attempt: self.turn.attempt,
-            max_attempts: self.task.max_attempts - 1,
-            delay,
-            reason: why.reason.as_str().to_owned(),
-        };
-        // What it wrote to its standard error may quote the prompt: it is in the instance's record, not in the log.
-        tracing::warn!(turn.id = %self.turn.id, reason = why.reason.as_str(), "process was lost before it answered");
-        match self.task.store.requeue_turn(claim, self.turn.id, self.turn.attempt, kind).await {
-            Ok((turn, event)) => {
-                self.task.figures.turn_retried();
-                self.renew(turn);
-                self.task.live.publish(vec![event]);
-                tokio::time::sleep(delay).await;
-                true
-            }
-            Err(error) => {
-                self.record_failed(&error);
-                false
-            }
-        }
     }
 }
 

@@ -216,5 +216,8 @@ pub(crate) fn retrying() -> EventKind {
         max_attempts: 3,
         delay: std::time::Duration::from_millis(250),
         reason: "the process died".to_owned(),
+        again: false,
+        http_status: None,
+        until: None,
     }
 }

@@ -115,6 +115,23 @@ pub struct CompactBoundary<'a> {
     pub compact_metadata: Option<&'a RawValue>,
 }
 
+impl CompactBoundary<'_> {
+    /// The trigger, and the tokens before and after; empty and 0 where they are not said.
+    pub fn read(&self) -> (String, u64, u64) {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Metadata {
+            trigger: Option<String>,
+            pre_tokens: Option<u64>,
+            post_tokens: Option<u64>,
+        }
+        let metadata: Metadata =
+            self.compact_metadata.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let tokens = |count: Option<u64>| count.unwrap_or(0);
+        (metadata.trigger.unwrap_or_default(), tokens(metadata.pre_tokens), tokens(metadata.post_tokens))
+    }
+}
+
 /// `command_lifecycle`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CommandLifecycle<'a> {
@@ -132,6 +149,30 @@ pub struct RateLimit<'a> {
     /// Status and times, as they came.
     #[serde(borrow)]
     pub rate_limit_info: &'a RawValue,
+}
+
+/// A limit of the account, as the API's headers told it (CLI 2.1.330; with an OAuth login only).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitInfo {
+    /// `allowed`, `allowed_warning`, `rejected`.
+    pub status: String,
+    /// When it is lifted, seconds since 1970.
+    #[serde(default)]
+    pub resets_at: Option<u64>,
+    /// Which limit: `five_hour`, `seven_day`, ...
+    #[serde(default)]
+    pub rate_limit_type: Option<String>,
+    /// Whether the account goes on beyond its limit, at a price.
+    #[serde(default)]
+    pub is_using_overage: bool,
+}
+
+impl RateLimit<'_> {
+    /// What it says; `None` if its shape has changed.
+    pub fn read(&self) -> Option<RateLimitInfo> {
+        serde_json::from_str(self.rate_limit_info.get()).ok()
+    }
 }
 
 /// `conversation_reset`.

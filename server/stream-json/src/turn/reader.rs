@@ -9,7 +9,8 @@ use super::outcome::{self, Verdict};
 use super::rounds::Rounds;
 use super::{FailureReason, Outcome, Stray, TurnEnd, TurnUpdate, Usage};
 use crate::output::{
-    ApiRetry, Assistant, Block, CommandLifecycle, Content, Event, Output, StreamEvent, TurnResult, User,
+    ApiRetry, Assistant, Block, CommandLifecycle, CompactBoundary, Content, Event, Output, StreamEvent,
+    TurnResult, User,
 };
 
 /// Folds the output of one process. Make one per process: costs are counted per process by the CLI.
@@ -173,6 +174,8 @@ impl Turn {
             Output::Assistant(assistant) => self.read_assistant(assistant, into),
             Output::User(user) => read_tool_results(user, into),
             Output::ApiRetry(retry) => into.push(api_retry(retry)),
+            Output::RateLimit(limit) => into.extend(limit.read().map(TurnUpdate::RateLimit)),
+            Output::CompactBoundary(boundary) => into.push(compacted(boundary)),
             _ => {}
         }
     }
@@ -232,6 +235,11 @@ fn read_tool_results(line: &User<'_>, into: &mut Vec<TurnUpdate>) {
             content_json: block.content.map_or("null", |content| content.get()).to_owned(),
         });
     }
+}
+
+fn compacted(boundary: &CompactBoundary<'_>) -> TurnUpdate {
+    let (trigger, tokens_before, tokens_after) = boundary.read();
+    TurnUpdate::Compacted { trigger, tokens_before, tokens_after }
 }
 
 fn api_retry(retry: &ApiRetry<'_>) -> TurnUpdate {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::output::Usage;
+use crate::output::{RateLimitInfo, Usage};
 
 /// A step of a turn.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +65,17 @@ pub enum TurnUpdate {
         http_status: Option<u16>,
         /// `overloaded`, `rate_limit`, `unknown`, ...
         error: String,
+    },
+    /// What the API says of the account's limits.
+    RateLimit(RateLimitInfo),
+    /// The conversation was summed up, to make room in the context.
+    Compacted {
+        /// `auto` or `manual`; empty if the CLI did not say.
+        trigger: String,
+        /// Tokens before; 0 if the CLI did not say.
+        tokens_before: u64,
+        /// Tokens after; 0 if the CLI did not say.
+        tokens_after: u64,
     },
     /// Later turns belong to another session.
     SessionReset {

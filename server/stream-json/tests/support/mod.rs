@@ -95,6 +95,10 @@ fn brief(update: &TurnUpdate) -> String {
             assert!(delay.as_millis() < 5000);
             format!("retry {attempt}/{max_attempts} {http_status:?} {error}")
         }
+        TurnUpdate::RateLimit(limit) => format!("limit {limit:?}"),
+        TurnUpdate::Compacted { trigger, tokens_before, tokens_after } => {
+            format!("compacted {trigger}: {tokens_before} to {tokens_after}")
+        }
         TurnUpdate::Usage { model, usage, step } => format!(
             "usage {step:?} {model}: {} read, {} cached, {} from the cache, {} written",
             usage.input_tokens,

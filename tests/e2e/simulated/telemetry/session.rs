@@ -15,7 +15,7 @@ pub(crate) const CANARY: &str = "Zwiebelfisch";
 const SCENARIO: &str = "\
 turns:
   - { when: { contains: please hang }, steps: [{ text: Zwiebelfisch hangs }, hang] }
-  - { when: { contains: please fail }, steps: [{ fail: { status: 500 } }] }
+  - { when: { contains: please fail }, steps: [message_start, { fail: { status: 500 } }] }
   - { when: { contains: please die }, once: instance, steps: [{ stderr: Zwiebelfisch dies }, { crash: kill }] }
   - { when: { contains: please die }, steps: [{ text: Zwiebelfisch lives }] }
   - { when: { contains: please wait }, steps: [{ api_retry: { status: 529, error: overloaded, delay_ms: 1, times: 3 } }, { text: Zwiebelfisch }] }

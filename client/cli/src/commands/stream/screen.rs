@@ -58,6 +58,7 @@ impl<'a> Screen<'a> {
             TurnUpdate::SessionReset { reason } => {
                 self.note(&format!("Claude's memory of this conversation was lost: {}", printable(&reason)));
             }
+            TurnUpdate::ContextCompacted(event) => self.note(&compacted(&event)),
             TurnUpdate::ToolCall(call) => self.note(&format!("calls {}", printable(&call.name))),
             TurnUpdate::ToolResult(result) if result.is_error => self.note("the tool reported an error"),
             TurnUpdate::Completed(turn) => {
@@ -134,10 +135,19 @@ impl<'a> Screen<'a> {
     }
 }
 
+/// A compaction in words.
+pub(crate) fn compacted(event: &v1::ContextCompacted) -> String {
+    format!(
+        "the conversation was summed up to make room: {} tokens became {}",
+        event.tokens_before, event.tokens_after
+    )
+}
+
 /// A retry in words.
 pub(crate) fn retry(retrying: &v1::TurnRetrying) -> String {
     let who = match retrying.scope() {
         v1::RetryScope::Process => "the process ended before it answered",
+        v1::RetryScope::Turn => "the API could not take the turn",
         _ => "the API call failed",
     };
     let status = if retrying.http_status == 0 { String::new() } else { format!(" {}", retrying.http_status) };

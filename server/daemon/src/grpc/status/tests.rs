@@ -10,8 +10,10 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::*;
-
-use crate::backend::{NotReady, NotReadyReason};
+use crate::{
+    backend::{NotReady, NotReadyReason},
+    condition::{Starts, View},
+};
 
 fn memory_pressure() -> Refused {
     Refused::MemoryPressure { free: 1 << 20, reserve: 1 << 28, retry_after: Duration::from_secs(1) }
@@ -52,6 +54,7 @@ variants! {
     ApiError::Refused(Refused::Draining),
     ApiError::Refused(Refused::MemoryPressure { .. }),
     ApiError::Refused(Refused::QueueFull { .. }),
+    ApiError::Refused(Refused::BackendFailing(_)),
     ApiError::Refused(Refused::AllInstancesPinned(_)),
     ApiError::Refused(Refused::NotReady(_)),
     ApiError::Refused(Refused::NameTaken(_)),
@@ -169,6 +172,7 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
         (Refused::Gone.into(), Code::Unavailable, "DRAINING"),
         (queue_full(Duration::from_secs(1)).into(), Code::ResourceExhausted, "QUEUE_FULL"),
         (memory_pressure().into(), Code::ResourceExhausted, "MEMORY_PRESSURE"),
+        (Refused::BackendFailing(Box::new(failing())).into(), Code::Unavailable, "BACKEND_FAILING"),
         (Refused::AllInstancesPinned(8).into(), Code::ResourceExhausted, "ALL_INSTANCES_PINNED"),
         (
             Refused::ConversationStarting(conversation).into(),
@@ -273,10 +277,26 @@ fn an_error_of_a_module_says_which_one_and_why() {
     assert_eq!(status.get_details_error_info().expect("ErrorInfo").metadata["id"], "biling");
 }
 
+fn failing() -> View {
+    View {
+        starts: Starts::Open,
+        reason: "it died".into(),
+        failures: 5,
+        retry_after: Some(Duration::from_secs(3)),
+    }
+}
+
 #[test]
 fn a_full_queue_says_when_to_come_back_and_bad_fields_are_all_named() {
     let full = Status::from(ApiError::from(queue_full(Duration::from_secs(2))));
     assert_eq!(full.get_details_retry_info().and_then(|info| info.retry_delay), Some(Duration::from_secs(2)));
+
+    let failing = Status::from(ApiError::from(Refused::BackendFailing(Box::new(failing()))));
+    assert_eq!(
+        failing.get_details_retry_info().and_then(|info| info.retry_delay),
+        Some(Duration::from_secs(3))
+    );
+    assert!(failing.message().contains("it died"), "{failing:?}");
 
     let fields =
         vec![("prompt".to_owned(), "empty".to_owned()), ("request_id".to_owned(), "no UUID".to_owned())];

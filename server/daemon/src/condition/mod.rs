@@ -1,0 +1,265 @@
+//! What is known of the backend as a whole: whether processes can be started at all (`circuit`), what the account may do
+//! (`account`), and how many retries the server may still make (`retries`). Turns and the dispatcher ask and tell; nothing here starts or ends anything.
+
+mod account;
+mod circuit;
+mod retries;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use claude_comms_stream_json::turn::RateLimitInfo;
+use claude_comms_supervisor::{ExitCause, ExitInfo};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub use self::account::Account;
+use self::circuit::{Circuit, Permit, State};
+pub(crate) use self::{
+    account::PATIENCE,
+    retries::{AFTER_API_ERROR, AFTER_LOSS, delay},
+};
+use crate::telemetry::Figures;
+
+/// Longest text of a reason, characters.
+const REASON: usize = 300;
+
+/// How the backend is, shared by all who start processes; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BackendCondition(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    inner: Mutex<Inner>,
+    changed: Notify,
+    /// Whether the account was last seen to be limited: looked at without the lock.
+    limited: AtomicBool,
+    figures: Figures,
+}
+
+#[derive(Debug)]
+struct Inner {
+    circuit: Circuit,
+    /// What the last lost process said.
+    reason: String,
+    budget: retries::Budget,
+    account: Option<Account>,
+}
+
+/// Whether processes are started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starts {
+    /// As they are needed.
+    Available,
+    /// Processes were lost since the last good turn; if starts were held back, one is let through to see.
+    BackingOff,
+    /// None, until the pause is over.
+    Open,
+}
+
+/// The backend's condition at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Whether processes are started.
+    pub starts: Starts,
+    /// What the last lost process said; empty when all is well.
+    pub reason: String,
+    /// Processes lost in a row.
+    pub failures: u32,
+    /// How long until one is started again.
+    pub retry_after: Option<Duration>,
+}
+
+impl BackendCondition {
+    /// Of a backend about which nothing bad is known.
+    pub fn new(figures: Figures) -> Self {
+        let inner = Inner {
+            circuit: Circuit::new(),
+            reason: String::new(),
+            budget: retries::Budget::default(),
+            account: None,
+        };
+        let (inner, limited) = (Mutex::new(inner), AtomicBool::new(false));
+        Self(Arc::new(Shared { inner, changed: Notify::new(), limited, figures }))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.inner.lock().expect("no code panics while it holds the condition")
+    }
+
+    /// What it counts in.
+    pub fn figures(&self) -> &Figures {
+        &self.0.figures
+    }
+
+    /// Waits until a process may be started. `waits` is called once, if that is not at once.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing was let through then.
+    pub(crate) async fn may_start(&self, mut waits: impl FnMut()) {
+        let mut told = false;
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let until = match self.inner().circuit.ask(Instant::now()) {
+                Permit::Start => return,
+                Permit::Wait(until) => until,
+            };
+            if !std::mem::replace(&mut told, true) {
+                waits();
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    /// The condition, if no process may be started now.
+    pub(crate) fn blocked(&self) -> Option<View> {
+        self.inner().circuit.would_wait(Instant::now())?;
+        Some(self.view())
+    }
+
+    /// How it is.
+    pub fn view(&self) -> View {
+        let inner = self.inner();
+        let retry_after = inner
+            .circuit
+            .would_wait(Instant::now())
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        let starts = match inner.circuit.state() {
+            State::Closed if inner.circuit.failures() == 0 => Starts::Available,
+            State::Open { .. } if retry_after.is_some() => Starts::Open,
+            State::Closed | State::HalfOpen | State::Open { .. } => Starts::BackingOff,
+        };
+        let retry_after = retry_after.filter(|_| starts == Starts::Open);
+        View { starts, reason: inner.reason.clone(), failures: inner.circuit.failures(), retry_after }
+    }
+
+    /// A process is gone. Only of one that nobody had asked to end something follows.
+    pub(crate) fn process_gone(&self, exit: &ExitInfo) {
+        let what = match &exit.cause {
+            ExitCause::Crashed => "the process died",
+            ExitCause::Protocol(what) => what,
+            ExitCause::Stopped | ExitCause::Killed | ExitCause::Stalled(_) => return,
+        };
+        let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
+        let said = exit.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+        let colon = if said.is_empty() { "" } else { ": " };
+        self.lost(format!("{what} (exit code {code}){colon}{said}"));
+    }
+
+    /// A process could not be started.
+    pub(crate) fn start_failed(&self, why: &str) {
+        self.lost(why.to_owned());
+    }
+
+    fn lost(&self, reason: String) {
+        let mut inner = self.inner();
+        inner.reason = reason.chars().take(REASON).collect();
+        let opened = inner.circuit.failed(Instant::now(), dice());
+        let failures = inner.circuit.failures();
+        drop(inner);
+        if opened {
+            // What a process said may quote a prompt: it is told to who asks, not put into the log.
+            tracing::error!(failures, "processes die one after the other; no more are started for now");
+            self.0.figures.starts_are_held(true);
+        }
+        self.0.changed.notify_waiters();
+    }
+
+    /// A process ended a turn with a word of its own, whatever that was.
+    pub(crate) fn turn_ended(&self) {
+        let mut inner = self.inner();
+        if inner.circuit.failures() == 0 && inner.circuit.state() == State::Closed {
+            return;
+        }
+        inner.reason.clear();
+        let closed = inner.circuit.succeeded();
+        drop(inner);
+        if closed {
+            tracing::info!("processes work again");
+            self.0.figures.starts_are_held(false);
+        }
+        self.0.changed.notify_waiters();
+    }
+
+    /// A start that was let through was given up before it came to anything.
+    pub(crate) fn start_given_up(&self) {
+        self.inner().circuit.given_up(Instant::now());
+        self.0.changed.notify_waiters();
+    }
+
+    /// The API told something of the account's limits.
+    pub(crate) fn account_said(&self, info: &RateLimitInfo) {
+        self.account_is(Account::said(info));
+    }
+
+    /// The API refused a call and told to come back after `delay`.
+    pub(crate) fn told_to_wait(&self, delay: Duration) {
+        if delay > PATIENCE
+            && let Some(until) = SystemTime::now().checked_add(delay)
+        {
+            self.account_is(Account::told_to_wait(until));
+        }
+    }
+
+    fn account_is(&self, account: Account) {
+        let until = account.blocked(SystemTime::now());
+        self.inner().account = Some(account);
+        if self.0.limited.swap(until.is_some(), Ordering::Relaxed) != until.is_some() {
+            match until {
+                Some(until) => tracing::warn!(
+                    until = %humantime::format_rfc3339_seconds(until),
+                    "the account's limit with the Messages API is reached; turns wait"
+                ),
+                None => tracing::info!("the account's limit with the Messages API is lifted"),
+            }
+        }
+        self.0.figures.account_is_limited(until.is_some());
+    }
+
+    /// Until when the API takes no calls of the account.
+    pub(crate) fn account_blocked(&self) -> Option<SystemTime> {
+        if !self.0.limited.load(Ordering::Relaxed) {
+            return None;
+        }
+        let until = self.inner().account.as_ref().and_then(|account| account.blocked(SystemTime::now()));
+        if until.is_none() {
+            self.0.limited.store(false, Ordering::Relaxed);
+            self.0.figures.account_is_limited(false);
+        }
+        until
+    }
+
+    /// The account's limits, if the API told any.
+    pub fn account(&self) -> Option<Account> {
+        self.inner().account.clone()
+    }
+
+    /// Takes one of the retries that the server may make in a minute.
+    pub(crate) fn take_retry(&self, per_minute: u32) -> bool {
+        let taken = self.inner().budget.take(Instant::now(), per_minute);
+        if !taken {
+            tracing::warn!(
+                per_minute,
+                "a turn is not tried again: the retries of this minute are spent (retry.budget)"
+            );
+            self.0.figures.retry_refused();
+        }
+        taken
+    }
+}
+
+/// A number from 0 to 1.
+pub(crate) fn dice() -> f64 {
+    let (_, low) = Uuid::new_v4().as_u64_pair();
+    f64::from((low & 0xffff_ffff) as u32) / f64::from(u32::MAX)
+}

@@ -1,0 +1,202 @@
+//! Whether a turn that came to nothing is tried again, when, and the wait until then. Only what had no output is, and only
+//! what trying again can mend.
+
+use std::time::{Duration, SystemTime};
+
+use claude_comms_model::{EventKind, Failure, FailureReason, Transition};
+use claude_comms_store::Lease as Claim;
+use claude_comms_stream_json::turn::{FailureReason as Cli, Outcome, TurnEnd};
+use claude_comms_supervisor::Stop;
+use tokio::time::Instant;
+
+use super::{drive::Drive, end::End};
+use crate::{
+    condition::{AFTER_API_ERROR, AFTER_LOSS, delay, dice},
+    live::{LiveEvent, wanted},
+};
+
+/// Turns that wait for the account's limit do not all come in the same moment.
+const AFTER_RESET: Duration = Duration::from_secs(2);
+/// How often who waits for the account's limit looks whether it was lifted before.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// Why a turn may be tried again.
+#[derive(Debug)]
+pub(super) struct Again {
+    /// Why it came to nothing.
+    pub why: Failure<FailureReason>,
+    /// The API could not take it, and its process told so. Otherwise the process was lost.
+    pub by_api: bool,
+    /// The API's last answer.
+    pub http_status: Option<u16>,
+}
+
+/// What becomes of it.
+pub(super) enum Next {
+    /// It is tried again, now.
+    Go,
+    /// It ended while it waited.
+    Over(Box<End>),
+    /// It is not tried again.
+    Not,
+    /// The record could not be written.
+    Broken,
+}
+
+impl Again {
+    /// After the backend gave up, if that was before its first word and may be different the next time.
+    pub(super) fn after(end: &TurnEnd, output_began: bool) -> Option<Self> {
+        let Outcome::Failed { reason, http_status, message } = &end.outcome else { return None };
+        let why = match reason {
+            Cli::RateLimited => FailureReason::RateLimited,
+            Cli::ApiOverloaded => FailureReason::ApiOverloaded,
+            Cli::ApiServerError => FailureReason::ApiServerError,
+            Cli::ApiUnreachable => FailureReason::ApiUnreachable,
+            _ => return None,
+        };
+        let why = Failure::new(why, message.clone());
+        (!output_began).then_some(Self { why, by_api: true, http_status: *http_status })
+    }
+}
+
+impl Drive<'_> {
+    /// Tries the turn again if it may be: records that, and waits.
+    pub(super) async fn again(&mut self, claim: Claim, again: Again) -> Next {
+        let Some((delay, until)) = self.plan(&again) else { return Next::Not };
+        // A message that failed stays in the session's memory: the next attempt begins before it, on a new process.
+        self.end_process(Stop::Graceful).await;
+        let kind = EventKind::Retrying {
+            attempt: self.turn.attempt,
+            max_attempts: self.task.retry.max_attempts - 1,
+            delay,
+            reason: again.why.reason.as_str().to_owned(),
+            again: again.by_api,
+            http_status: again.http_status,
+            until: until.map(Into::into),
+        };
+        // What a process wrote may quote the prompt: it is in the instance's record, not in the log.
+        tracing::warn!(turn.id = %self.turn.id, reason = again.why.reason.as_str(), ?delay, "turn is tried again");
+        match self.task.store.requeue_turn(claim, self.turn.id, self.turn.attempt, kind).await {
+            Ok((turn, event)) => {
+                self.task.figures.turn_retried(again.by_api);
+                self.renew(turn);
+                self.task.live.publish(vec![event]);
+            }
+            Err(error) => {
+                self.record_failed(&error);
+                return Next::Broken;
+            }
+        }
+        let mut endings = self.task.live.endings();
+        let transition = tokio::select! {
+            () = tokio::time::sleep(delay) => return Next::Go,
+            wanted = wanted(&mut endings, false) => wanted.transition,
+        };
+        let end = End::unstarted(self.turn.attempt, transition).remembered(self.is_remembered());
+        Next::Over(Box::new(end))
+    }
+
+    /// How long to wait and until when, if it is to be tried again.
+    fn plan(&self, again: &Again) -> Option<(Duration, Option<SystemTime>)> {
+        let retry = &self.task.retry;
+        if self.turn.attempt >= retry.max_attempts {
+            return None;
+        }
+        let limited = self.task.condition.account_blocked().filter(|_| again.by_api);
+        let (wait, until) = match limited {
+            // It is told anew, and nothing is gained by waiting.
+            _ if again.why.reason == FailureReason::PromptTooLong => (Duration::ZERO, None),
+            Some(until) => (left(until) + AFTER_RESET.mul_f64(dice()), Some(until)),
+            None => {
+                let first = if again.by_api { AFTER_API_ERROR } else { AFTER_LOSS };
+                (delay(first, self.turn.attempt, retry.max_delay, dice()), None)
+            }
+        };
+        let in_time = Instant::now() + wait < self.deadline;
+        (in_time && self.task.condition.take_retry(retry.budget)).then_some((wait, until))
+    }
+
+    /// Waits until the account's limit is lifted, where one holds; `Err`: the turn ends meanwhile.
+    pub(super) async fn await_account(&self) -> Result<(), Transition> {
+        let mut told = false;
+        let mut endings = self.task.live.endings();
+        while let Some(until) = self.task.condition.account_blocked() {
+            let wait = left(until);
+            if Instant::now() + wait >= self.deadline {
+                return Err(account_limit(until));
+            }
+            if !std::mem::replace(&mut told, true) {
+                self.task.live.push(LiveEvent::ApiRetry {
+                    attempt: 1,
+                    max_attempts: 1,
+                    delay: wait,
+                    http_status: Some(429),
+                    error: "account_limit".to_owned(),
+                    until: Some(until),
+                });
+            }
+            let wait = wait.min(LOOK_AGAIN) + Duration::from_millis(10);
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                wanted = wanted(&mut endings, false) => return Err(wanted.transition),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long until then.
+fn left(until: SystemTime) -> Duration {
+    until.duration_since(SystemTime::now()).unwrap_or_default()
+}
+
+/// The end of a turn that cannot wait for the account's limit.
+pub(super) fn account_limit(until: SystemTime) -> Transition {
+    let message = format!(
+        "the account's limit with the Messages API is reached; it is lifted at {}, after the turn's time",
+        humantime::format_rfc3339_seconds(until)
+    );
+    Transition::Fail {
+        failure: Failure::new(FailureReason::AccountLimit, message),
+        partial_text: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(reason: Cli) -> TurnEnd {
+        TurnEnd {
+            outcome: Outcome::Failed { reason, http_status: Some(529), message: "x".to_owned() },
+            usage: claude_comms_stream_json::turn::Usage::default(),
+            cost_usd: 0.0,
+            session_id: String::new(),
+            last_assistant_uuid: None,
+            num_turns: 1,
+            duration: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn only_what_trying_again_can_mend_is_tried_again_and_nothing_that_was_heard() {
+        for reason in [Cli::RateLimited, Cli::ApiOverloaded, Cli::ApiServerError, Cli::ApiUnreachable] {
+            assert!(Again::after(&failed(reason), false).is_some(), "{reason:?}");
+            assert!(Again::after(&failed(reason), true).is_none(), "{reason:?}");
+        }
+        for reason in [
+            Cli::ApiAuthentication,
+            Cli::ApiPermission,
+            Cli::ModelNotFound,
+            Cli::PromptTooLong,
+            Cli::ApiInvalidRequest,
+            Cli::NotLoggedIn,
+            Cli::MaxTurns,
+            Cli::BudgetExceeded,
+            Cli::ApiTimeout,
+            Cli::ExecutionError,
+        ] {
+            assert!(Again::after(&failed(reason), false).is_none(), "{reason:?}");
+        }
+    }
+}
