@@ -12,6 +12,7 @@ const TURNS_PER_SECOND: f64 = 3000.0;
 const OF_THE_PIPE: f64 = 0.7;
 const OF_A_REAL_TURN: f64 = 1.05;
 const OF_EIGHT_DRIVERS: f64 = 0.95;
+const OF_A_PARKED_PROCESS: f64 = 1.1;
 /// p99 of DiscoverModules with ten thousand modules, ms.
 const DISCOVER_MS: f64 = 10.0;
 /// p50 of making system prompt and message, ms.
@@ -40,6 +41,18 @@ impl fmt::Display for Aim {
             f,
             "| {what} | {placement} | {sign} {limit:.digits$}{unit} | {measured:.digits$}{unit} | {verdict}, {by:+.1} % |"
         )
+    }
+}
+
+/// A new conversation's first token on a spare, against a bare process that waited as long.
+pub(crate) fn spare(placement: Placement, ratio: f64) -> Aim {
+    Aim {
+        what: "first token on a spare, of a bare parked process".to_owned(),
+        placement,
+        limit: OF_A_PARKED_PROCESS,
+        measured: ratio,
+        unit: "",
+        more_is_better: false,
     }
 }
 

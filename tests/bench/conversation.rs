@@ -82,7 +82,7 @@ impl Connection {
 #[derive(Debug)]
 pub(crate) struct Conversation {
     client: ConversationServiceClient<Calls>,
-    id: String,
+    pub(crate) id: String,
     /// Turns that were told to wait although nothing else ran in the conversation.
     pub(crate) waited: usize,
 }

@@ -14,6 +14,7 @@ mod pass;
 mod raw;
 mod real;
 mod samples;
+mod starts;
 mod throughput;
 
 use machine::Placement;

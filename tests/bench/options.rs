@@ -3,7 +3,7 @@
 use crate::machine::Placement;
 
 /// The parts of a pass.
-const PARTS: [&str; 6] = ["latency", "throughput", "deltas", "real", "eight", "modules"];
+const PARTS: [&str; 7] = ["latency", "throughput", "deltas", "real", "starts", "eight", "modules"];
 
 /// The command line.
 #[derive(Debug)]

@@ -11,13 +11,15 @@ use crate::{
     machine::Placement,
     modules,
     options::Options,
-    real, throughput,
+    real, starts, throughput,
 };
 
 /// Two processes of the real CLI with the same flags differ by some percent for all their life.
 const SETS_OF_PROCESSES: usize = 6;
 const ROUNDS_OF_A_SET: usize = 25;
 const EIGHT_ROUNDS: usize = 3;
+/// Each takes some ten seconds.
+const STARTS: usize = 20;
 const CONFIGURATION: &str = "pool: { max_instances: 96 }\n";
 
 async fn server(scenario: &str) -> TestServer {
@@ -91,6 +93,17 @@ pub(crate) async fn run(options: &Options, placement: Placement) -> Vec<Aim> {
         match real::missing() {
             Some(why) => println!("SKIPPED: eight real CLIs, {why}"),
             None => aims.push(aims::eight(placement, &eight::measure(options.rounds(EIGHT_ROUNDS)).await)),
+        }
+    }
+    if options.wants("starts") {
+        println!("\n### Real CLI, the first turn on a spare, a new and a resumed process, stand-in API\n");
+        match real::missing() {
+            Some(why) => println!("SKIPPED: the real CLI, {why}"),
+            None => {
+                let measured = starts::measure(options.rounds(STARTS)).await;
+                measured.print();
+                aims.push(aims::spare(placement, measured.spare_ratio()));
+            }
         }
     }
     if options.wants("modules") {

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -30,37 +31,55 @@ pub(crate) struct RawCli {
     stdin: ChildStdin,
     stdout: ChildStdout,
     bytes: Vec<u8>,
-    _world: World,
+    world: World,
+}
+
+/// How a process of the server was started, to start others like it.
+#[derive(Debug, Clone)]
+pub(crate) struct Pattern {
+    program: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// Which session a process carries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Session {
+    /// A new one with this ID.
+    New(Uuid),
+    /// One that an earlier process of the same world has left.
+    Resume(Uuid),
 }
 
 impl RawCli {
     /// Starts what `model` runs, as a session of its own in directories of its own, and initializes it.
     pub(crate) async fn like(model: &Process, system_prompt: Option<&str>) -> Self {
-        let world = World::new();
-        let proc = format!("/proc/{}", model.pid);
-        let program = fs::read_link(format!("{proc}/exe")).expect("the server's process lives");
-        let mut command = world.command(&program);
-        command.args(arguments(&strings(&format!("{proc}/cmdline"))));
-        let ours = ["HOME", "CLAUDE_CONFIG_DIR", "XDG_RUNTIME_DIR", "TMPDIR", "INSTANCE_OWNER"];
-        for variable in strings(&format!("{proc}/environ")) {
-            let (name, value) = variable.split_once('=').expect("a variable has a value");
-            if !ours.contains(&name) {
-                command.env(name, value);
-            }
-        }
+        let mut cli = Self::spawn(&Pattern::of(model), World::new(), Session::New(Uuid::new_v4()));
+        cli.initialize(system_prompt).await;
+        within("the answer to initialize", cli.line_with(b"\"control_response\"")).await;
+        cli
+    }
+
+    /// Starts it and writes nothing.
+    pub(crate) fn spawn(pattern: &Pattern, world: World, session: Session) -> Self {
+        let mut command = world.command(&pattern.program);
+        command.args(pattern.arguments(session));
+        command.envs(pattern.environment.iter().map(|(name, value)| (name, value)));
         command.env("CLAUDE_CONFIG_DIR", world.home().join(".claude"));
         let mut child =
             command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
         let stdin = child.stdin.take().expect("it is piped");
         let stdout = child.stdout.take().expect("it is piped");
-        let mut cli = Self { child, stdin, stdout, bytes: Vec::with_capacity(2 * READ_BYTES), _world: world };
+        Self { child, stdin, stdout, bytes: Vec::with_capacity(2 * READ_BYTES), world }
+    }
+
+    /// Writes `initialize`, and waits for nothing: a message may follow at once.
+    pub(crate) async fn initialize(&mut self, system_prompt: Option<&str>) {
         let mut request = json!({"subtype": "initialize", "hooks": null});
         if let Some(prompt) = system_prompt {
             request["systemPrompt"] = json!([prompt]);
         }
-        cli.write(&json!({"type": "control_request", "request_id": "initialize", "request": request})).await;
-        within("the answer to initialize", cli.line_with(b"\"control_response\"")).await;
-        cli
+        self.write(&json!({"type": "control_request", "request_id": "initialize", "request": request})).await;
     }
 
     /// Its process ID.
@@ -120,14 +139,14 @@ impl RawCli {
         TurnTimes { first_token, whole: begin.elapsed() }
     }
 
-    /// Lets it end.
-    pub(crate) async fn stop(self) {
-        let Self { mut child, stdin, stdout, _world: world, .. } = self;
+    /// Lets it end; gives back where it was.
+    pub(crate) async fn stop(self) -> World {
+        let Self { mut child, stdin, stdout, world, .. } = self;
         drop((stdin, stdout));
         if tokio::time::timeout(LAST_LINES, child.wait()).await.is_err() {
             child.kill().await.expect("our own child");
         }
-        drop(world);
+        world
     }
 }
 
@@ -138,11 +157,31 @@ fn strings(path: &str) -> Vec<String> {
     bytes.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned()).collect()
 }
 
-/// The same arguments with a session of its own.
-fn arguments(line: &[String]) -> Vec<String> {
-    let mut arguments = line[1..].to_vec();
-    let session = arguments.iter().position(|argument| argument == "--session-id");
-    let session = session.expect("the server's process has a new session");
-    arguments[session + 1] = Uuid::new_v4().to_string();
-    arguments
+impl Pattern {
+    /// That of a process with a new session.
+    pub(crate) fn of(model: &Process) -> Self {
+        let proc = format!("/proc/{}", model.pid);
+        let program = fs::read_link(format!("{proc}/exe")).expect("the server's process lives");
+        let mut arguments = strings(&format!("{proc}/cmdline")).split_off(1);
+        let session = arguments.iter().position(|argument| argument == "--session-id");
+        let session = session.expect("the server's process has a new session");
+        arguments.drain(session..session + 2);
+        let ours = ["HOME", "CLAUDE_CONFIG_DIR", "XDG_RUNTIME_DIR", "TMPDIR", "INSTANCE_OWNER"];
+        let environment = strings(&format!("{proc}/environ"))
+            .iter()
+            .filter_map(|variable| variable.split_once('='))
+            .filter(|(name, _)| !ours.contains(name))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Self { program, arguments, environment }
+    }
+
+    fn arguments(&self, session: Session) -> Vec<String> {
+        let mut arguments = self.arguments.clone();
+        match session {
+            Session::New(id) => arguments.extend(["--session-id".to_owned(), id.to_string()]),
+            Session::Resume(id) => arguments.push(format!("--resume={id}")),
+        }
+        arguments
+    }
 }

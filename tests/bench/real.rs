@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::latency::{self, Latency, Plan};
 
 /// Deltas of an answer.
-const ANSWER_DELTAS: usize = 8;
+pub(crate) const ANSWER_DELTAS: usize = 8;
 /// Long enough for what the CLI does after its `result`.
 const PAUSE: Duration = Duration::from_millis(50);
 
