@@ -3,6 +3,7 @@
 
 mod pause;
 mod recycle;
+mod room;
 mod spares;
 
 use std::{
@@ -15,11 +16,13 @@ use claude_comms_model::{
 };
 use claude_comms_supervisor::Vitals;
 
+use self::room::Served;
 pub(crate) use self::{
     pause::{Pause, Settle},
     recycle::{ProcessLimits, Recycle, Tenure},
+    room::{RoomLimits, Warm},
 };
-use crate::{backend::Running, health::Finding};
+use crate::{backend::Running, health::Finding, pair::Pair};
 
 /// How many stopped instances are remembered for `list-instances --all`.
 const REMEMBERED: usize = 200;
@@ -29,6 +32,8 @@ const REMEMBERED: usize = 200;
 pub(crate) struct Entry {
     /// Its record.
     pub record: Instance,
+    /// Whom it serves.
+    pub pair: Pair,
     /// What it is doing.
     pub state: InstanceState,
     /// Its process while nobody has leased it.
@@ -125,7 +130,8 @@ pub(crate) struct Pool {
     stopped: VecDeque<Instance>,
     /// Instances that no conversation has yet, oldest first.
     spares: Vec<InstanceId>,
-    max_instances: usize,
+    limits: RoomLimits,
+    served: Served,
 }
 
 impl Pool {
@@ -136,17 +142,9 @@ impl Pool {
             of_conversation: HashMap::new(),
             stopped: VecDeque::new(),
             spares: Vec::new(),
-            max_instances,
+            limits: RoomLimits { instances: max_instances, ..RoomLimits::default() },
+            served: Served::default(),
         }
-    }
-
-    pub(crate) fn set_max_instances(&mut self, max_instances: usize) {
-        self.max_instances = max_instances;
-    }
-
-    /// How many instances there are beyond the most, which may have become fewer.
-    pub(crate) fn excess(&self) -> usize {
-        self.entries.len().saturating_sub(self.max_instances)
     }
 
     /// Puts down that something of an instance changed.
@@ -194,31 +192,20 @@ impl Pool {
         self.entries.values().any(|entry| entry.record.name == name)
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        !self.has_room()
-    }
-
-    /// Whether a new instance has a slot.
-    pub(crate) fn has_room(&self) -> bool {
-        self.entries.len() < self.max_instances
-    }
-
-    /// Whether every slot is held by a pinned instance.
-    pub(crate) fn all_pinned(&self) -> bool {
-        self.is_full() && self.entries.values().all(|entry| entry.record.pinned)
-    }
-
-    /// Whether no slot will be free before somebody stops or resumes an instance.
-    pub(crate) fn all_held(&self) -> bool {
-        self.is_full() && self.entries.values().all(|entry| entry.record.pinned || entry.is_paused())
-    }
-
-    /// Puts an instance in. The caller has looked that there is room.
+    /// Puts an instance in that serves nobody's modules. The caller has looked that there is room.
+    #[cfg(test)]
     pub(crate) fn insert(&mut self, record: Instance, state: InstanceState) {
+        self.insert_for(record, Pair::none(), state);
+    }
+
+    /// Puts an instance in that serves this pair. The caller has looked that there is room.
+    pub(crate) fn insert_for(&mut self, record: Instance, pair: Pair, state: InstanceState) {
+        self.served.add(&pair);
         self.of_conversation.insert(record.conversation_id, record.id);
         self.journal.push(Noted::State(record.id, state, None));
         let entry = Entry {
             record,
+            pair,
             state,
             idle: None,
             process_id: 0,
@@ -273,6 +260,7 @@ impl Pool {
         &mut self,
         conversation: ConversationId,
         target: Option<InstanceId>,
+        pair: &Pair,
         make: impl FnOnce() -> Instance,
     ) -> Grant {
         if let Some(id) = target.or_else(|| self.of_conversation(conversation)) {
@@ -302,36 +290,14 @@ impl Pool {
         }
         let record = make();
         let id = record.id;
-        self.insert(record, InstanceState::Starting);
+        self.insert_for(record, pair.clone(), InstanceState::Starting);
         Grant::Instance(id, None)
-    }
-
-    /// The instance that has been idle longest and may go; spares first.
-    pub(crate) fn longest_idle(&self) -> Option<InstanceId> {
-        self.entries
-            .values()
-            .filter(|entry| entry.may_go())
-            .min_by_key(|entry| (!entry.spare, entry.idle_since))
-            .map(|entry| entry.record.id)
-    }
-
-    /// Instances that have been idle since before a time and may go.
-    pub(crate) fn idle_since(&self, before: Instant) -> Vec<InstanceId> {
-        self.entries
-            .values()
-            .filter(|entry| entry.may_go() && !entry.spare && entry.idle_since <= before)
-            .map(|entry| entry.record.id)
-            .collect()
-    }
-
-    /// How many slots are about to become free.
-    pub(crate) fn ending(&self) -> usize {
-        self.entries.values().filter(|entry| entry.ending).count()
     }
 
     /// Takes a stopped instance out and remembers it.
     pub(crate) fn remove(&mut self, id: InstanceId, exit: Option<InstanceExit>) -> Option<Instance> {
         let mut entry = self.entries.remove(&id)?;
+        self.served.take(&entry.pair);
         self.drop_spare(id);
         if self.of_conversation.get(&entry.record.conversation_id) == Some(&id) {
             self.of_conversation.remove(&entry.record.conversation_id);
@@ -351,6 +317,7 @@ impl Pool {
     /// Takes an instance out that never came to be.
     pub(crate) fn forget(&mut self, id: InstanceId) {
         let Some(entry) = self.entries.remove(&id) else { return };
+        self.served.take(&entry.pair);
         self.drop_spare(id);
         self.journal.push(Noted::Gone(id));
         self.journal.push(Noted::Forgotten(id));
@@ -392,4 +359,4 @@ impl Pool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -195,7 +195,8 @@ pub(crate) async fn take_up(
 ) -> Result<(), StoreError> {
     for record in store.instances().await? {
         // The dispatcher was started a moment ago and lives as long as its handle here.
-        let _ = dispatcher.restore(record).await;
+        let served = if record.stopped { None } else { store.conversation(record.conversation_id).await? };
+        let _ = dispatcher.restore(record, served.as_ref().map_or_else(Pair::none, Pair::of)).await;
     }
     for turn in waiting {
         let events = store.turn_events(turn.id, 0).await?;

@@ -2,7 +2,10 @@
 
 use claude_comms_client::v1;
 
-use super::{Details, human::bytes};
+use super::{
+    Details,
+    human::{bytes, printable},
+};
 
 /// What an operator asks of the pool, below what the server is.
 pub(crate) fn with_pool(details: Details, counts: &v1::PoolCounts) -> Details {
@@ -17,10 +20,22 @@ pub(crate) fn with_pool(details: Details, counts: &v1::PoolCounts) -> Details {
             ),
         )
         .fact("memory", pool_memory(counts))
+        .block("modules", &counts.modules.iter().map(module_load).collect::<String>())
         .fact(
             "events dropped",
             if counts.dropped_events == 0 { String::new() } else { counts.dropped_events.to_string() },
         )
+}
+
+/// `marker > arangodb: 2 instances, 1 running, 5 queued`; nothing for plain conversations alone.
+fn module_load(load: &v1::ModuleLoad) -> String {
+    let pair = match (printable(&load.source_module), printable(&load.target_module)) {
+        (_, target) if target.is_empty() => "(no module)".to_owned(),
+        (source, target) if source.is_empty() => target,
+        (source, target) => format!("{source} > {target}"),
+    };
+    let (instances, running, queued) = (load.instances, load.running_turns, load.queued_turns);
+    format!("{pair}: instances {instances}, running {running}, queued {queued}\n")
 }
 
 /// What processes take and what is left: `1.2 GiB of processes, 8.0 GiB free`.

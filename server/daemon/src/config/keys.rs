@@ -134,6 +134,27 @@ pub(super) const KEYS: &[Key] = &[
         reload: Signal,
     },
     Key {
+        path: "pool.module_max_instances",
+        doc: "Most instances that serve one module; turns beyond wait and let others pass.",
+        kind: OptionalCount(1..=10_000, |c| &mut c.pool.module_max_instances),
+        unset: Words("no limit", "4"),
+        reload: Signal,
+    },
+    Key {
+        path: "pool.pair_max_instances",
+        doc: "Most instances that serve the questions of one module to one other.",
+        kind: OptionalCount(1..=10_000, |c| &mut c.pool.pair_max_instances),
+        unset: Words("no limit", "2"),
+        reload: Signal,
+    },
+    Key {
+        path: "pool.keep_warm",
+        doc: "Modules, or pairs `source>target`, of which the last idle instance is kept beyond `pool.idle_timeout` and evicted after all others.",
+        kind: WarmList(|c| &mut c.pool.keep_warm),
+        unset: Plain,
+        reload: Signal,
+    },
+    Key {
         path: "pool.max_queue",
         doc: "Most turns that wait; one more is refused with a hint when to come back.",
         kind: Count(0..=1_000_000, |c| &mut c.pool.max_queue),

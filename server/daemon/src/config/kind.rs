@@ -32,6 +32,8 @@ pub(super) enum Kind {
     OptionalText(Place<Option<String>>),
     /// A list of texts.
     Texts(Place<Vec<String>>),
+    /// A list of modules, or pairs of them, to keep warm.
+    WarmList(Place<Vec<String>>),
     /// A path.
     Path(Place<PathBuf>),
     /// A path that may be left out.
@@ -65,6 +67,7 @@ impl Kind {
             Self::Truth(place) => *place(config) = value::truth(value)?,
             Self::OptionalText(place) => *place(config) = Some(value::text(value)?),
             Self::Texts(place) => *place(config) = value::strings(value)?,
+            Self::WarmList(place) => *place(config) = value::warm(value)?,
             Self::Path(place) => *place(config) = value::path(value)?,
             Self::OptionalPath(place) => *place(config) = Some(value::path(value)?),
             Self::Paths(place) => *place(config) = value::paths(value)?,
@@ -95,7 +98,7 @@ impl Kind {
             }
             Self::Truth(place) => Value::from(*place(&mut config)),
             Self::OptionalText(place) => Value::from(place(&mut config).clone()),
-            Self::Texts(place) => Value::from(place(&mut config).clone()),
+            Self::Texts(place) | Self::WarmList(place) => Value::from(place(&mut config).clone()),
             Self::Path(place) => Value::from(place(&mut config).to_string_lossy()),
             Self::OptionalPath(place) => {
                 place(&mut config).as_ref().map_or(Value::Null, |path| Value::from(path.to_string_lossy()))
@@ -123,7 +126,7 @@ impl Kind {
             Self::OptionalSpan(place) => over(*place, from, to),
             Self::Truth(place) => over(*place, from, to),
             Self::OptionalText(place) => over(*place, from, to),
-            Self::Texts(place) => over(*place, from, to),
+            Self::Texts(place) | Self::WarmList(place) => over(*place, from, to),
             Self::Path(place) => over(*place, from, to),
             Self::OptionalPath(place) => over(*place, from, to),
             Self::Paths(place) => over(*place, from, to),
@@ -159,7 +162,9 @@ impl Kind {
             }),
             Self::Truth(_) => json!({ "type": "boolean" }),
             Self::OptionalText(_) | Self::Path(_) | Self::OptionalPath(_) => text,
-            Self::Texts(_) | Self::Paths(_) => json!({ "type": ["array", "string"], "items": text }),
+            Self::Texts(_) | Self::WarmList(_) | Self::Paths(_) => {
+                json!({ "type": ["array", "string"], "items": text })
+            }
             Self::Endpoints(_) => json!({
                 "type": ["array", "string"],
                 "items": { "type": "string", "pattern": "^(unix:|https?://)" },

@@ -132,6 +132,12 @@ pub struct PoolOptions {
     pub derived: Derived,
     /// Memory that is kept free, bytes; `None` is a share of what there is.
     pub memory_reserve: Option<u64>,
+    /// Most instances that serve one target module; `None` is no limit.
+    pub module_max_instances: Option<u64>,
+    /// Most instances that serve one pair of modules; `None` is no limit.
+    pub pair_max_instances: Option<u64>,
+    /// Modules, or pairs `source>target`, of which one idle instance is kept.
+    pub keep_warm: Vec<String>,
     /// Most turns that wait, over all conversations.
     pub max_queue: usize,
     /// How long an instance that nobody started may wait for its next turn before its process is ended.

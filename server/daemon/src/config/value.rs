@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Durat
 
 use serde_json::Value;
 
+use crate::pool::Warm;
+
 /// Longest span of time.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -26,6 +28,15 @@ pub(super) fn strings(value: &Value) -> Result<Vec<String>, String> {
             Ok(one.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect())
         }
         other => Err(format!("must be a list of texts, not {other}")),
+    }
+}
+
+/// Modules, or pairs `source>target`.
+pub(super) fn warm(value: &Value) -> Result<Vec<String>, String> {
+    let all = strings(value)?;
+    match all.iter().find(|text| Warm::parse(text).is_none()) {
+        Some(bad) => Err(format!("must name modules, or pairs as source>target, not {bad:?}")),
+        None => Ok(all),
     }
 }
 

@@ -90,12 +90,12 @@ impl DispatcherTask {
         }
         let queued = self.lines.queued();
         let (share, sources) = self.lines.share(&pair.source);
-        if !has_share(queued, self.options.max_queue, share.queued, sources) && !self.is_free(new) {
+        if !has_share(queued, self.options.max_queue, share.queued, sources) && !self.is_free(new, pair) {
             let retry_after = self.retry_after(&pair.source, sources);
             let (own, max_queue) = (share.queued, self.options.max_queue);
             return Some(Refused::QueueFull { queued, own, max_queue, sources, retry_after });
         }
-        if self.is_short() && self.needs_start(conversation, target) && !self.is_free(new) {
+        if self.is_short() && self.needs_start(conversation, target) && !self.is_free(new, pair) {
             let retry_after = self.retry_after(&pair.source, sources).max(LEAST_FOR_MEMORY);
             return Some(self.memory_pressure(retry_after));
         }
@@ -128,7 +128,7 @@ impl DispatcherTask {
     }
 
     /// Whether a turn would run at once.
-    fn is_free(&self, new: &NewTurn) -> bool {
+    fn is_free(&self, new: &NewTurn, pair: &Pair) -> bool {
         let (conversation, target) = (new.conversation.id, new.target);
         if self.lines.has_turns(conversation) {
             return false;
@@ -138,7 +138,8 @@ impl DispatcherTask {
             .and_then(|id| self.pool.get(id))
             .is_some_and(|entry| entry.state == InstanceState::Idle);
         let spare = || new.is_fresh(self.options.default_model.as_deref()) && self.pool.has_ready_spare();
-        idle || (self.pool.has_room() && !self.is_short()) || spare()
+        let slot = || (self.pool.has_room() && !self.is_short()) || spare();
+        idle || (self.pool.has_room_for(pair) && slot())
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
 pub(crate) enum Command {
     Submit(Box<NewTurn>, Reply<Submitted>),
     Recover(Box<Turn>, Pair, Arc<LiveTurn>, oneshot::Sender<()>),
-    Restore(Box<Instance>, oneshot::Sender<()>),
+    Restore(Box<Instance>, Pair, oneshot::Sender<()>),
     StartInstance(Box<NewInstance>, Reply<InstanceView>),
     StopInstance(InstanceId, bool, Reply<InstanceView>),
     PauseInstance(InstanceId, Reply<InstanceView>),

@@ -177,6 +177,15 @@ impl<K: Copy + Eq + Hash> Fair<K> {
             }
         })
     }
+
+    /// Between whom something waits, and how much.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (Pair, usize)> {
+        self.sources.iter().flat_map(|(source, waiting)| {
+            waiting.iter().map(|(target, group)| {
+                (Pair { source: Name::clone(source), target: Name::clone(target) }, group.len())
+            })
+        })
+    }
 }
 
 #[cfg(test)]

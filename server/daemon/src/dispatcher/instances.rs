@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     backend::{Running, TakeUp, chain},
+    pair::Pair,
     pool::Tenure,
 };
 
@@ -27,12 +28,12 @@ impl Starting {
 }
 
 impl DispatcherTask {
-    pub(super) fn restore(&mut self, record: Instance) {
+    pub(super) fn restore(&mut self, record: Instance, pair: Pair) {
         if record.stopped {
             self.hub.monitor().no_more(&[record.id]);
             self.pool.remember(record);
         } else {
-            self.pool.insert(record, InstanceState::Dormant);
+            self.pool.insert_for(record, pair, InstanceState::Dormant);
         }
     }
 
@@ -104,7 +105,7 @@ impl DispatcherTask {
         record.model.clone_from(&new.model);
         record.process_generation = 1;
         let id = record.id;
-        self.pool.insert(record.clone(), InstanceState::Starting);
+        self.pool.insert_for(record.clone(), Pair::of(&new.conversation), InstanceState::Starting);
         let (backend, store) = (std::sync::Arc::clone(&self.backend), std::sync::Arc::clone(&self.store));
         let (given_up, condition) = (self.launches.clone(), self.condition.clone());
         self.tracker.spawn(async move {

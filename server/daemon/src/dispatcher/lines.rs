@@ -11,7 +11,7 @@ use claude_comms_model::{ConversationId, InstanceId, TurnId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::{Command, LeaseReport, fair::Fair};
+use super::{Command, LeaseReport, fair::Fair, modules::PairTurns};
 use crate::{
     backend::Running,
     live::{LiveTurn, Place, WaitsFor},
@@ -152,6 +152,7 @@ pub(crate) struct Lines {
     /// In front, and wait for the instance that they must have.
     pub(super) bound: HashMap<InstanceId, TurnId>,
     shares: HashMap<Name, Share>,
+    of_pairs: HashMap<Pair, PairTurns>,
     /// How many turns have an instance.
     granted: usize,
     /// Why no process may be started, if none may.
@@ -168,6 +169,8 @@ impl Lines {
         line.push_back(id);
         let share = self.shares.entry(Name::clone(&slot.pair.source)).or_default();
         *share = Share { queued: share.queued + 1, all: share.all + 1 };
+        self.of_pairs.entry(slot.pair.clone()).or_default().queued += 1;
+        self.moved = true;
         self.slots.insert(id, slot);
         if position == 0 {
             self.fresh.push_back(id);
@@ -187,6 +190,12 @@ impl Lines {
             let queued = slot.grant.is_some();
             self.granted -= usize::from(!queued);
             ran = slot.granted.filter(|_| slot.instance.is_some()).map(|since| since.elapsed());
+            if let Some(turns) = self.of_pairs.get_mut(&slot.pair) {
+                *(if queued { &mut turns.queued } else { &mut turns.running }) -= 1;
+                if *turns == PairTurns::default() {
+                    self.of_pairs.remove(&slot.pair);
+                }
+            }
             if let Some(share) = self.shares.get_mut(&slot.pair.source) {
                 share.all -= 1;
                 share.queued -= usize::from(queued);
@@ -287,6 +296,10 @@ impl Lines {
         if let Some(share) = self.shares.get_mut(&slot.pair.source) {
             share.queued -= 1;
         }
+        if let Some(turns) = self.of_pairs.get_mut(&slot.pair) {
+            turns.queued -= 1;
+            turns.running += 1;
+        }
         self.moved = true;
         Some(grant)
     }
@@ -304,6 +317,11 @@ impl Lines {
     /// Turns that wait.
     pub(crate) fn queued(&self) -> usize {
         self.slots.len() - self.running()
+    }
+
+    /// How many turns each pair of modules has here.
+    pub(super) fn turns_of_pairs(&self) -> &HashMap<Pair, PairTurns> {
+        &self.of_pairs
     }
 
     /// What a module that asks has here, and how many modules have something, itself included.

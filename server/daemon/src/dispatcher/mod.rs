@@ -10,6 +10,7 @@ mod health;
 mod instances;
 mod lines;
 mod memory;
+mod modules;
 mod options;
 mod places;
 mod pump;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use command::{Command, LeaseReport};
 pub(crate) use instances::exit_record;
 pub(crate) use lines::Lease;
+pub(crate) use modules::ModuleLoad;
 
 use crate::{
     backend::{Backend, NotReady},
@@ -217,7 +219,7 @@ pub struct InstanceView {
 }
 
 /// What the dispatcher is doing.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Load {
     /// Turns that run.
     pub running: usize,
@@ -229,6 +231,8 @@ pub struct Load {
     pub draining: bool,
     /// How memory stands.
     pub(crate) memory: Memory,
+    /// What each pair of modules has.
+    pub(crate) modules: Vec<ModuleLoad>,
 }
 
 /// The handle; cheap to clone. When the last one is dropped the task ends.
@@ -289,8 +293,8 @@ impl Dispatcher {
     ///
     /// # Errors
     /// [`Refused::Gone`].
-    pub async fn restore(&self, record: Instance) -> Result<(), Refused> {
-        self.ask(|reply| Command::Restore(Box::new(record), reply)).await
+    pub(crate) async fn restore(&self, record: Instance, pair: Pair) -> Result<(), Refused> {
+        self.ask(|reply| Command::Restore(Box::new(record), pair, reply)).await
     }
 
     /// Starts a pinned instance.

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::{spares::SpareOptions, task::DispatcherTask};
-use crate::{config::Config, pool::ProcessLimits, turn::Retry};
+use crate::{
+    config::Config,
+    pool::{ProcessLimits, RoomLimits, Warm},
+    turn::Retry,
+};
 
 /// How long a turn may go on once its instance is being stopped.
 const STOP_GRACE: Duration = Duration::from_secs(30);
@@ -13,6 +17,8 @@ const STOP_GRACE: Duration = Duration::from_secs(30);
 pub(super) struct Options {
     /// Most instances.
     pub max_instances: usize,
+    /// How many of whom, and who is kept.
+    pub room: RoomLimits,
     /// Most turns that wait.
     pub max_queue: usize,
     /// How long an instance that nobody started may be idle.
@@ -36,8 +42,16 @@ pub(super) struct Options {
 impl Options {
     /// As the settings say.
     pub(super) fn of(config: &Config) -> Self {
+        let count = |limit: Option<u64>| limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let room = RoomLimits {
+            instances: config.pool.slots(),
+            of_module: count(config.pool.module_max_instances),
+            of_pair: count(config.pool.pair_max_instances),
+            keep_warm: config.pool.keep_warm.iter().filter_map(|text| Warm::parse(text)).collect(),
+        };
         Self {
             max_instances: config.pool.slots(),
+            room,
             max_queue: config.pool.max_queue,
             idle_timeout: config.pool.idle_timeout,
             process: ProcessLimits {
@@ -75,7 +89,8 @@ impl DispatcherTask {
     /// Takes up changed settings. Instances beyond a lower limit end as they become idle.
     pub(super) fn reconfigure(&mut self) {
         self.options = Options::of(&self.changes.borrow_and_update());
-        self.pool.set_max_instances(self.options.max_instances);
+        self.pool.set_limits(self.options.room.clone());
+        self.lines.moved = true;
         self.hub.monitor().board().set_slots(self.options.max_instances);
         self.figures.limits(self.options.max_queue, self.options.max_instances);
         self.try_spares_again();

@@ -1,13 +1,16 @@
 //! What waiting turns are told of their place. Not at each step of the queue: at most every [`GAP`], and less often the more
 //! wait, so that it costs little however long the queue is.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use claude_comms_model::TurnId;
 use tokio::time::Instant;
 
 use super::{lines::Lines, task::DispatcherTask};
-use crate::live::{LiveEvent, Place, WaitsFor};
+use crate::{
+    live::{LiveEvent, Place, WaitsFor},
+    pair::{Name, Pair},
+};
 
 /// Shortest time between two rounds of telling.
 const GAP: Duration = Duration::from_millis(100);
@@ -31,9 +34,9 @@ impl Telling {
 }
 
 impl DispatcherTask {
-    /// When somebody's place must be told anew; `None` while nobody's changed.
+    /// When places and what modules have must be told anew; `None` while nothing changed.
     pub(super) fn places_due(&self) -> Option<Instant> {
-        (self.lines.moved && self.lines.queued() > 0).then(|| self.telling.due(self.lines.queued()))
+        self.lines.moved.then(|| self.telling.due(self.lines.queued()))
     }
 
     /// Tells those whose place changed, if it is time.
@@ -41,17 +44,20 @@ impl DispatcherTask {
         if self.places_due().is_some_and(|due| due <= Instant::now()) {
             self.telling.last = Some(Instant::now());
             self.lines.moved = false;
-            self.lines.tell_places();
+            let pool = &self.pool;
+            self.lines.tell_places(|pair| pool.has_room_for(pair));
+            self.tell_modules();
         }
     }
 }
 
 impl Lines {
     /// The place of the turn that came last, so far as it waits.
-    pub(super) fn place_of_new(&self, id: TurnId, position: usize) -> Place {
+    pub(super) fn place_of_new(&self, id: TurnId, position: usize, may: impl Fn(&Pair) -> bool) -> Place {
         let slot = self.slots.get(&id).filter(|_| self.fair.contains(id));
         let ahead = slot.map_or(0, |slot| self.fair.before_last_of(&slot.pair.source));
-        let waits_for = if slot.is_some() { self.held } else { self.cold(id) };
+        let limited = || slot.filter(|slot| !may(&slot.pair)).map(|_| WaitsFor::ModuleLimit);
+        let waits_for = if slot.is_some() { self.held.or_else(limited) } else { self.cold(id) };
         place(position, ahead, waits_for)
     }
 
@@ -60,9 +66,19 @@ impl Lines {
         self.held.filter(|_| self.slots.get(&id).is_some_and(|slot| slot.cold))
     }
 
-    fn tell_places(&mut self) {
+    fn tell_places(&mut self, may: impl Fn(&Pair) -> bool) {
+        if self.queued() == 0 {
+            return;
+        }
         let in_front = self.bound.values().map(|id| (*id, 0, self.cold(*id)));
-        let ordered = self.fair.in_order().enumerate().map(|(ahead, (id, _))| (id, ahead, self.held));
+        // Those whose module is at its limit wait for one of their own.
+        let (mut free, mut limited) = (0, HashMap::<Name, usize>::new());
+        let ordered = self.fair.in_order().map(|(id, pair)| {
+            let is_limited = self.held.is_none() && !may(&pair);
+            let before = if is_limited { limited.entry(pair.target).or_default() } else { &mut free };
+            *before += 1;
+            (id, *before - 1, self.held.or(is_limited.then_some(WaitsFor::ModuleLimit)))
+        });
         let fronts: Vec<(TurnId, usize, Option<WaitsFor>)> = in_front.chain(ordered).collect();
         for (id, ahead, waits_for) in fronts {
             self.tell_place(id, place(0, ahead, waits_for));

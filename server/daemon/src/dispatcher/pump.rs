@@ -3,7 +3,7 @@
 use claude_comms_model::{InstanceId, InstanceState, TurnId};
 
 use super::{Lease, Refused, task::DispatcherTask};
-use crate::{backend::Running, pool::Grant};
+use crate::{backend::Running, pair::Pair, pool::Grant};
 
 impl DispatcherTask {
     /// Starts whoever can run. What it costs grows with what changed, not with what waits.
@@ -21,8 +21,9 @@ impl DispatcherTask {
             self.look(id);
         }
         self.give_slots();
-        let wanted = if self.is_short() { 0 } else { self.lines.fair.len() };
+        let wanted = if self.is_short() { 0 } else { self.wanted_slots() };
         self.make_room(wanted + self.pool.excess());
+        self.make_room_for_modules();
     }
 
     /// A turn came to the front of its line, or something changed for it.
@@ -50,7 +51,7 @@ impl DispatcherTask {
     /// Gives the slots that are free.
     fn give_slots(&mut self) {
         while self.lines.fair.len() > 0 {
-            let Some(id) = self.lines.fair.first(|_| true) else { return };
+            let Some(id) = self.lines.fair.first(|pair| self.pool.has_room_for(pair)) else { return };
             if let Some((spare, running)) = self.spare_for(id) {
                 if self.hand(id, spare, Some(running)) {
                     continue;
@@ -67,9 +68,9 @@ impl DispatcherTask {
     /// Gives a turn an instance, if it can have one now. `false`: no slot is free.
     fn give(&mut self, id: TurnId, own: Option<InstanceId>) -> bool {
         let Some(slot) = self.lines.slots.get(&id) else { return true };
-        let (conversation, target) = (slot.conversation, slot.target);
+        let (conversation, target, pair) = (slot.conversation, slot.target, slot.pair.clone());
         let record = self.new_record(conversation);
-        match self.pool.grant(conversation, target, || record) {
+        match self.pool.grant(conversation, target, &pair, || record) {
             Grant::Instance(instance, running) => {
                 self.count_miss(id, running.as_ref());
                 return self.hand(id, instance, running);
@@ -104,6 +105,34 @@ impl DispatcherTask {
             self.take_back(instance, running, None);
         }
         true
+    }
+
+    /// How many slots would be used if there were as many.
+    fn wanted_slots(&self) -> usize {
+        if !self.pool.has_module_limits() {
+            return self.lines.fair.len();
+        }
+        self.lines.fair.pairs().map(|(pair, count)| count.min(self.pool.room_for(&pair))).sum()
+    }
+
+    /// Ends an idle instance of each module that is at its limit and has turns that wait.
+    fn make_room_for_modules(&mut self) {
+        if !self.pool.has_module_limits() || self.is_short() {
+            return;
+        }
+        let full: Vec<Pair> = self
+            .lines
+            .fair
+            .pairs()
+            .map(|(pair, _)| pair)
+            .filter(|pair| !self.pool.has_room_for(pair))
+            .collect();
+        for pair in full {
+            if let Some(idle) = self.pool.in_the_way(&pair) {
+                self.figures.instance_evicted("room");
+                self.begin_stop(idle);
+            }
+        }
     }
 
     /// Ends as many idle instances as slots are wanted, those counted that are on their way out.

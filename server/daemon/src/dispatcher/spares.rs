@@ -292,8 +292,10 @@ impl DispatcherTask {
         if !is_new || self.options.spares.count == 0 {
             return None;
         }
+        let pair = slot.pair.clone();
         let spare = self.pool.take_spare(slot.conversation, now());
-        if spare.is_some() {
+        if let Some((id, _)) = &spare {
+            self.pool.set_pair(*id, pair);
             self.figures.spare("used");
             self.pause_starts(self.options.spares.stagger);
         }

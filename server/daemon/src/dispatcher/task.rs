@@ -88,7 +88,8 @@ impl DispatcherTask {
         // Before they are read: no change is missed.
         let changes = settings.subscribe();
         let options = Options::of(&settings.now());
-        let pool = Pool::new(options.max_instances);
+        let mut pool = Pool::new(options.max_instances);
+        pool.set_limits(options.room.clone());
         hub.monitor().board().set_slots(options.max_instances);
         hub.monitor().board().watch_memory(memory.clone());
         Self {
@@ -153,8 +154,8 @@ impl DispatcherTask {
                 self.recover(*turn, pair, live);
                 let _ = reply.send(());
             }
-            Command::Restore(record, reply) => {
-                self.restore(*record);
+            Command::Restore(record, pair, reply) => {
+                self.restore(*record, pair);
                 let _ = reply.send(());
             }
             Command::StartInstance(new, reply) => self.start_instance(*new, reply),
@@ -242,7 +243,7 @@ impl DispatcherTask {
             self.pump();
         }
         if self.lines.slots.get(&id).is_some_and(|slot| slot.grant.is_some()) {
-            let place = self.lines.place_of_new(id, position);
+            let place = self.lines.place_of_new(id, position, |pair| self.pool.has_room_for(pair));
             live.push(LiveEvent::Queued(place));
             if let Some(slot) = self.lines.slots.get_mut(&id) {
                 slot.told = Some(place);
@@ -328,6 +329,7 @@ impl DispatcherTask {
             instances: self.pool.len(),
             draining: self.draining.is_some(),
             memory: *self.memory.borrow(),
+            modules: self.module_loads(),
         }
     }
 }

@@ -129,6 +129,17 @@ fn counts(counts: &Counts, figures: &Figures) -> v1::PoolCounts {
         spares: small(counts.spares),
         wanted_spares: small(counts.wanted_spares),
         spares_off: counts.spares_off.clone(),
+        modules: counts
+            .modules
+            .iter()
+            .map(|load| v1::ModuleLoad {
+                source_module: load.pair.source.to_string(),
+                target_module: load.pair.target.to_string(),
+                instances: small(load.instances),
+                running_turns: small(load.running),
+                queued_turns: small(load.queued),
+            })
+            .collect(),
         memory_bytes: counts.memory_bytes,
         memory_free_bytes: counts.memory.free.unwrap_or(0),
         memory_reserve_bytes: counts.memory.reserve,

@@ -7,6 +7,8 @@ pub enum WaitsFor {
     Conversation,
     /// An instance: its own to be ready, or a slot for one.
     Instance,
+    /// Another instance of its module to end: there are as many as there may be.
+    ModuleLimit,
     /// Memory for a process.
     Memory,
     /// The backend: no process is started for now, because too many were lost.
@@ -19,6 +21,7 @@ impl WaitsFor {
         match self {
             Self::Conversation => "conversation",
             Self::Instance => "instance",
+            Self::ModuleLimit => "module_limit",
             Self::Memory => "memory",
             Self::Backend => "backend",
         }

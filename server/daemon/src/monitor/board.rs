@@ -13,7 +13,10 @@ use claude_comms_model::{InstanceId, InstanceState};
 use tokio::sync::watch as channel;
 
 use super::Monitor;
-use crate::{dispatcher::InstanceView, memory::Memory};
+use crate::{
+    dispatcher::{InstanceView, ModuleLoad},
+    memory::Memory,
+};
 
 /// Instances that went and are remembered for watchers who have not heard of it; who is later is told all anew.
 const REMOVED: usize = 1024;
@@ -48,6 +51,7 @@ struct State {
     spares_off: String,
     /// How memory stands, once somebody looks at it.
     memory: Option<channel::Receiver<Memory>>,
+    modules: Arc<Vec<ModuleLoad>>,
 }
 
 /// What was put up.
@@ -94,6 +98,7 @@ pub(crate) struct Counts {
     /// Memory of all processes that were looked at, bytes.
     pub memory_bytes: u64,
     pub memory: Memory,
+    pub modules: Arc<Vec<ModuleLoad>>,
 }
 
 /// What a watcher has not seen.
@@ -123,6 +128,15 @@ impl Board {
         if state.wanted_spares != wanted || state.spares_off != off {
             state.wanted_spares = wanted;
             off.clone_into(&mut state.spares_off);
+            state.version += 1;
+        }
+    }
+
+    /// What each pair of modules has.
+    pub(crate) fn modules(&self, modules: Vec<ModuleLoad>) {
+        let mut state = self.state();
+        if *state.modules != modules {
+            state.modules = Arc::new(modules);
             state.version += 1;
         }
     }
@@ -224,6 +238,7 @@ impl Board {
             spares_off: state.spares_off.clone(),
             ..Counts::default()
         };
+        counts.modules = Arc::clone(&state.modules);
         counts.memory = state.memory.as_ref().map_or_else(Memory::default, |memory| *memory.borrow());
         for posted in state.entries.values() {
             counts.memory_bytes += posted.view.memory_bytes();

@@ -8,7 +8,10 @@ use claude_comms_model::{
 };
 
 use super::{Entry, Pool};
-use crate::backend::{LaunchMark, Running};
+use crate::{
+    backend::{LaunchMark, Running},
+    pair::Pair,
+};
 
 impl Entry {
     /// Whether it waits for a conversation with a process that can be claimed.
@@ -26,7 +29,7 @@ impl Pool {
     /// Puts in an instance that will be a spare once its process is there. The caller has looked that there is room.
     pub(crate) fn insert_spare(&mut self, record: Instance) {
         let (id, nobody) = (record.id, record.conversation_id);
-        self.insert(record, InstanceState::Starting);
+        self.insert_for(record, Pair::none(), InstanceState::Starting);
         self.of_conversation.remove(&nobody);
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.spare = true;
@@ -36,7 +39,7 @@ impl Pool {
 
     /// Whether a spare would leave room for so many others that wait for a slot.
     pub(crate) fn has_room_beside(&self, waiting: usize) -> bool {
-        self.entries.len() + waiting < self.max_instances
+        self.entries.len() + waiting < self.limits.instances
     }
 
     /// How many spares there are or will be; those that end are not counted.
@@ -91,6 +94,7 @@ impl Pool {
             self.of_conversation.remove(&conversation);
         }
         self.spares.insert(0, id);
+        self.set_pair(id, Pair::none());
         self.note(id);
     }
 
@@ -188,7 +192,7 @@ mod tests {
         assert_eq!(pool.spares(), 0);
         let made = || record(2, 11);
         assert!(
-            matches!(pool.grant(conversation, None, made), Grant::Instance(granted, None) if granted == id(2))
+            matches!(pool.grant(conversation, None, &Pair::none(), made), Grant::Instance(granted, None) if granted == id(2))
         );
         pool.forget(id(1));
         assert_eq!(pool.len(), 1);

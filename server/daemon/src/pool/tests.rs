@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 
-fn record(id: u128, pinned: bool) -> Instance {
+pub(crate) fn record(id: u128, pinned: bool) -> Instance {
     Instance {
         id: InstanceId(Uuid::from_u128(id)),
         name: String::new(),
@@ -46,12 +46,12 @@ fn a_free_instance_is_paused_at_once_and_gets_no_turn_until_it_is_resumed() {
         assert_eq!(state(&pool, id), InstanceState::Paused);
         assert!(pool.get(id).is_some_and(Entry::is_paused));
         let none = || unreachable!("it has an instance");
-        assert!(matches!(pool.grant(conversation, None, none), Grant::Wait));
-        assert!(matches!(pool.grant(conversation, Some(id), none), Grant::Wait));
+        assert!(matches!(pool.grant(conversation, None, &Pair::none(), none), Grant::Wait));
+        assert!(matches!(pool.grant(conversation, Some(id), &Pair::none(), none), Grant::Wait));
         pool.resume(id);
         assert!(matches!(pool.settle_pause(id), Settle::Done));
         assert_eq!(state(&pool, id), InstanceState::Dormant, "no process is there");
-        assert!(matches!(pool.grant(conversation, None, none), Grant::Instance(..)));
+        assert!(matches!(pool.grant(conversation, None, &Pair::none(), none), Grant::Instance(..)));
     }
 }
 
@@ -104,7 +104,10 @@ fn slots_of_paused_instances_are_full_and_not_lost() {
     assert!(!pool.all_pinned(), "a paused one may go on and then go");
     assert!(pool.all_held(), "but who comes now is told that nobody knows when");
     let other = ConversationId(Uuid::from_u128(7));
-    assert!(matches!(pool.grant(other, None, || unreachable!("there is no slot")), Grant::Full));
+    assert!(matches!(
+        pool.grant(other, None, &Pair::none(), || unreachable!("there is no slot")),
+        Grant::Full
+    ));
 }
 
 #[test]

@@ -75,6 +75,8 @@ catalogue! {
     ACCOUNT_LIMITED = Gauge "claude_comms_account_limited" [] "1 while turns wait for the account's limit with the Messages API.";
     QUEUE_LIMIT = Gauge "claude_comms_queue_limit" [] "Turns that may wait (pool.max_queue).";
     INSTANCES = Gauge "claude_comms_instances" ["state"] "Instances that hold a slot, by state.";
+    PAIR_INSTANCES = Gauge "claude_comms_pair_instances" ["source", "target"] "Instances, by the modules whose conversation they serve; empty for none, `_other` beyond 100 pairs.";
+    PAIR_TURNS_NOW = Gauge "claude_comms_pair_current_turns" ["source", "target", "state"] "Turns that have not ended, by the modules that ask and answer.";
     INSTANCE_LIMIT = Gauge "claude_comms_instance_limit" [] "Instances that may hold one (pool.max_instances).";
     EVICTIONS = Counter "claude_comms_instance_evictions_total" ["reason"] "Idle instances that the pool ended: `room` for another conversation, `idle` for too long, or `memory` that was short.";
     MEMORY_FREE = Gauge "claude_comms_memory_free_bytes" [] "Memory that is left to the machine or to the server's control group, whichever is less.";

@@ -27,6 +27,15 @@ impl Observed {
             counters.turns_now.with_label_values(&["QUEUED"]).set(count(load.queued));
             counters.turns_now.with_label_values(&["RUNNING"]).set(count(load.running));
             counters.draining.set(i64::from(load.draining));
+            counters.pair_instances.reset();
+            counters.pair_turns_now.reset();
+            for module in &load.modules {
+                let (source, target) = (&*module.pair.source, &*module.pair.target);
+                counters.pair_instances.with_label_values(&[source, target]).set(count(module.instances));
+                for (state, turns) in [("QUEUED", module.queued), ("RUNNING", module.running)] {
+                    counters.pair_turns_now.with_label_values(&[source, target, state]).set(count(turns));
+                }
+            }
             counters.memory_free.set(load.memory.free.unwrap_or(0) as f64);
             counters.memory_reserve.set(load.memory.reserve as f64);
             counters.memory_short.set(i64::from(load.memory.short));

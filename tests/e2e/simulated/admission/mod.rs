@@ -2,5 +2,6 @@
 
 mod fairness;
 mod memory;
+mod modules;
 mod queue;
 mod support;
