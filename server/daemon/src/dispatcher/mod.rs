@@ -259,8 +259,7 @@ impl Dispatcher {
             backend,
             hub,
             tracker.clone(),
-            memory,
-            condition,
+            (memory, condition),
             commands.downgrade(),
         );
         tracker.spawn(task.run(mailbox));

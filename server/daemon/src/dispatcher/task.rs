@@ -81,8 +81,7 @@ impl DispatcherTask {
         backend: Arc<dyn Backend>,
         hub: EventHub,
         tracker: TaskTracker,
-        memory: watch::Receiver<Memory>,
-        condition: BackendCondition,
+        (memory, condition): (watch::Receiver<Memory>, BackendCondition),
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
         // Before they are read: no change is missed.
