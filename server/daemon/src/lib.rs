@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod backend;
+pub mod budget;
 pub mod condition;
 pub mod config;
 mod conversation_watch;

@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     auth::{self, AuthLayer, Refusals, Rule, Tokens},
     backend::{Backend, CliBackend},
+    budget::Budgets,
     condition::BackendCondition,
     config::{AuthMode, Config, Listen, Settings},
     diagnosis::{Attached, Diagnosis},
@@ -180,6 +181,8 @@ impl Server {
         modules.watch(&tracker, ending.clone()).await;
         tokens.keep_uses(&tracker, ending.clone());
         let condition = BackendCondition::new(figures.clone());
+        let budgets = Budgets::new(settings.clone());
+        budgets.restored(&store, &tracker).await.map_err(StartError::Recovery)?;
         let dispatcher = Dispatcher::start(
             &settings,
             Arc::clone(&store),
@@ -187,7 +190,7 @@ impl Server {
             hub.clone(),
             tracker.clone(),
             memory::watch(&tracker, ending.clone(), settings.clone(), Arc::new(MemoryFacts::read)),
-            condition.clone(),
+            (condition.clone(), budgets.clone()),
         );
         health::watch_instances(&tracker, ending.clone(), dispatcher.clone(), config.pool.health_interval);
         health::weigh_instances(&tracker, ending.clone(), dispatcher.clone(), settings.clone());
@@ -203,8 +206,12 @@ impl Server {
             "ready"
         );
         let endpoints = Arc::new(endpoints);
-        let observed =
-            Observed { figures: figures.clone(), dispatcher: dispatcher.clone(), store: Arc::clone(&store) };
+        let observed = Observed {
+            figures: figures.clone(),
+            dispatcher: dispatcher.clone(),
+            store: Arc::clone(&store),
+            budgets,
+        };
         for (bound, endpoint) in metrics {
             endpoint::serve(bound, &endpoint, observed.clone(), &tracker, ending.clone());
         }

@@ -26,7 +26,7 @@ pub use module::{ModuleRecord, ModuleRef};
 pub use page::Page;
 pub use time::Timestamp;
 pub use token::{TokenRecord, TokenScope};
-pub use turn::{Asked, ClaudeRefs, Transition, Turn, TurnState, TurnStateKind};
+pub use turn::{Asked, AskedLimits, ClaudeRefs, Transition, Turn, TurnState, TurnStateKind};
 pub use usage::Usage;
 
 /// An event arrived that the state cannot take. Logged and counted where it is seen; never a panic.

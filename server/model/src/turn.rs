@@ -123,6 +123,15 @@ impl Transition {
         }
     }
 
+    /// The same failed end for another reason; other transitions stay as they are.
+    #[must_use]
+    pub fn failed_for(self, failure: Failure<FailureReason>) -> Self {
+        match self {
+            Self::Fail { partial_text, .. } => Self::Fail { failure, partial_text },
+            other => other,
+        }
+    }
+
     /// The transition's name in messages.
     pub fn name(&self) -> &'static str {
         match self {
@@ -218,6 +227,20 @@ pub struct Asked {
     /// The schema that the answer's data must fit, as JSON text; `None` where no data is demanded.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<String>,
+    /// What its module allows.
+    #[serde(rename = "l", default, skip_serializing_if = "is_default")]
+    pub limits: AskedLimits,
+}
+
+/// What the module that answers allows for one question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AskedLimits {
+    /// Most rounds of the API.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<u32>,
+    /// Most cost, in billionths of a US dollar.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub budget_nano_usd: Option<u64>,
 }
 
 /// A turn's record. Its fields have short names in its row: of small turns three then share a page

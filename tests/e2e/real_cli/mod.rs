@@ -10,6 +10,7 @@ mod health;
 mod instances;
 mod isolation;
 mod kills;
+mod limits;
 mod modules;
 mod oauth;
 mod peers;

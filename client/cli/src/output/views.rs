@@ -170,6 +170,7 @@ impl View for v1::ServerInfo {
             )
             .fact("backend state", self.backend_condition.as_ref().map(condition).unwrap_or_default())
             .fact("account limit", self.account_limit.as_ref().map(limit).unwrap_or_default())
+            .block("budgets today", &self.budgets.iter().map(budget).collect::<String>())
             .fact("server id", format!("{}, start {}", self.server_id, self.incarnation))
             .fact("store schema", self.store_schema_version.to_string())
             .block("broken files", &self.broken_files.iter().map(broken).collect::<String>())
@@ -196,6 +197,17 @@ fn limit(limit: &v1::AccountLimit) -> String {
     let kind = if limit.kind.is_empty() { String::new() } else { format!(" ({})", limit.kind) };
     let overage = if limit.using_overage { "; going on beyond it, at a price" } else { "" };
     format!("{}{kind} until {}{overage}", limit.status, time(limit.reset_time.as_ref()))
+}
+
+/// A day's budget as a line.
+fn budget(budget: &v1::Budget) -> String {
+    let whose = if budget.name.is_empty() { "whole server" } else { &budget.name };
+    let held = if budget.reserved_usd > 0.0 {
+        format!(", ${:.4} held for running turns", budget.reserved_usd)
+    } else {
+        String::new()
+    };
+    format!("{whose}: ${:.4} of ${} spent{held}\n", budget.spent_usd, budget.limit_usd)
 }
 
 /// The table of instances.

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use super::{Config, Listen, Variables, value};
+use super::{Config, Dollars, Listen, Variables, value};
 use crate::listen;
 
 /// Where in the settings a value lives.
@@ -23,6 +23,8 @@ pub(super) enum Kind {
     OptionalBytes(RangeInclusive<u64>, Place<Option<u64>>),
     /// A span of time.
     Span(Place<Duration>),
+    /// US dollars above 0 that may be left out.
+    OptionalDollars(Place<Option<Dollars>>),
     /// A span of time that may be left out.
     OptionalSpan(Place<Option<Duration>>),
     /// true or false.
@@ -62,6 +64,7 @@ impl Kind {
                 *place(config) = Some(value::count(value, &wide)? as u64);
             }
             Self::OptionalBytes(range, place) => *place(config) = Some(value::bytes(value, range)?),
+            Self::OptionalDollars(place) => *place(config) = Some(value::dollars(value)?),
             Self::Span(place) => *place(config) = value::span(value)?,
             Self::OptionalSpan(place) => *place(config) = Some(value::span(value)?),
             Self::Truth(place) => *place(config) = value::truth(value)?,
@@ -92,6 +95,7 @@ impl Kind {
             Self::SmallCount(_, place) => Value::from(*place(&mut config)),
             Self::OptionalCount(_, place) => Value::from(*place(&mut config)),
             Self::OptionalBytes(_, place) => Value::from(place(&mut config).map(value::sized)),
+            Self::OptionalDollars(place) => Value::from(place(&mut config).map(f64::from)),
             Self::Span(place) => Value::from(humantime::format_duration(*place(&mut config)).to_string()),
             Self::OptionalSpan(place) => {
                 Value::from(place(&mut config).map(|span| humantime::format_duration(span).to_string()))
@@ -122,6 +126,7 @@ impl Kind {
             Self::Count(_, place) => over(*place, from, to),
             Self::SmallCount(_, place) => over(*place, from, to),
             Self::OptionalCount(_, place) | Self::OptionalBytes(_, place) => over(*place, from, to),
+            Self::OptionalDollars(place) => over(*place, from, to),
             Self::Span(place) => over(*place, from, to),
             Self::OptionalSpan(place) => over(*place, from, to),
             Self::Truth(place) => over(*place, from, to),
@@ -155,6 +160,7 @@ impl Kind {
                 "maximum": range.end(),
                 "pattern": "^[0-9]+ *([KMGT]i?)?B?$",
             }),
+            Self::OptionalDollars(_) => json!({ "type": "number", "exclusiveMinimum": 0 }),
             Self::Span(_) | Self::OptionalSpan(_) => json!({
                 "type": ["string", "integer"],
                 "minimum": 1,

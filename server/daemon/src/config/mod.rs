@@ -89,6 +89,24 @@ impl std::fmt::Debug for Variables {
     }
 }
 
+/// A sum of money, in billionths of a US dollar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dollars(pub u64);
+
+impl Dollars {
+    /// Rounded to a billionth; nothing for what is no sum of money.
+    pub fn of(usd: f64) -> Self {
+        // Saturates; NaN and what is negative are 0.
+        Self((usd * 1e9).round() as u64)
+    }
+}
+
+impl From<Dollars> for f64 {
+    fn from(dollars: Dollars) -> Self {
+        dollars.0 as Self / 1e9
+    }
+}
+
 /// The Claude Code CLI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaudeOptions {
@@ -158,6 +176,14 @@ pub struct PoolOptions {
     pub memory_limit: Option<u64>,
     /// Memory of a process's tree, bytes, beyond which it is killed.
     pub memory_hard_limit: Option<u64>,
+    /// The most that turns may cost in a day (UTC).
+    pub budget_usd: Option<Dollars>,
+    /// The most that one turn may cost.
+    pub turn_budget_usd: Option<Dollars>,
+    /// The most that a conversation may cost.
+    pub conversation_budget_usd: Option<Dollars>,
+    /// The most that questions to one module may cost in a day (UTC).
+    pub module_budget_usd: Option<Dollars>,
     /// Turns after which a process is replaced.
     pub max_turns: Option<u64>,
     /// Age at which a process is replaced.

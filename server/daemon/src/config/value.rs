@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Durat
 
 use serde_json::Value;
 
+use super::Dollars;
 use crate::pool::Warm;
 
 /// Longest span of time.
@@ -78,6 +79,22 @@ pub(super) fn count(value: &Value, range: &RangeInclusive<usize>) -> Result<usiz
     number.and_then(|n| usize::try_from(n).ok()).filter(|n| range.contains(n)).ok_or_else(|| {
         format!("must be a whole number from {} to {}, not {value}", range.start(), range.end())
     })
+}
+
+/// More than anybody spends on a day.
+const MOST_DOLLARS: f64 = 1e9;
+
+pub(super) fn dollars(value: &Value) -> Result<Dollars, String> {
+    let parse = |text: &str| text.trim().trim_start_matches('$').parse::<f64>().ok();
+    let amount = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => parse(text),
+        _ => None,
+    };
+    amount
+        .map(Dollars::of)
+        .filter(|amount| *amount > Dollars(0) && f64::from(*amount) <= MOST_DOLLARS)
+        .ok_or_else(|| format!("must be US dollars above 0, such as 0.5 or 20, not {value}"))
 }
 
 /// Units of a size, largest first.
@@ -178,6 +195,27 @@ mod tests {
             assert_eq!(bytes(&written, &all), Ok(size), "{written}");
             assert_eq!(sized(size), shown);
             assert_eq!(bytes(&json!(shown), &all), Ok(size));
+        }
+    }
+
+    #[test]
+    fn dollars_are_read_to_the_billionth_and_what_is_none_is_refused() {
+        for (written, amount) in
+            [(json!(0.5), 0.5), (json!(20), 20.0), (json!("0.25"), 0.25), (json!("$3"), 3.0)]
+        {
+            assert_eq!(dollars(&written).map(f64::from), Ok(amount), "{written}");
+        }
+        for bad in [
+            json!(0),
+            json!(-1),
+            json!("free"),
+            json!(""),
+            json!(1e12),
+            json!("NaN"),
+            json!("inf"),
+            json!([1]),
+        ] {
+            assert!(dollars(&bad).unwrap_err().contains("must be US dollars above 0"), "{bad}");
         }
     }
 

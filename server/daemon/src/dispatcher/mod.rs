@@ -38,6 +38,7 @@ pub(crate) use modules::ModuleLoad;
 
 use crate::{
     backend::{Backend, NotReady},
+    budget::{Budgets, Exceeded},
     condition::BackendCondition,
     config::Settings,
     health::{Finding, Watched},
@@ -134,6 +135,9 @@ pub enum Refused {
         /// When to come back.
         retry_after: Duration,
     },
+    /// A budget leaves no room for it.
+    #[error("{0}")]
+    BudgetExceeded(Box<Exceeded>),
     /// No slot will ever be free.
     #[error(
         "every instance is pinned or paused, which is as many as pool.max_instances allows ({0}); stop or resume one, or raise it"
@@ -250,7 +254,7 @@ impl Dispatcher {
         hub: EventHub,
         tracker: TaskTracker,
         memory: watch::Receiver<Memory>,
-        condition: BackendCondition,
+        (condition, budgets): (BackendCondition, Budgets),
     ) -> Self {
         let (commands, mailbox) = mpsc::channel(MAILBOX);
         let task = task::DispatcherTask::new(
@@ -259,7 +263,7 @@ impl Dispatcher {
             backend,
             hub,
             tracker.clone(),
-            (memory, condition),
+            (memory, condition, budgets),
             commands.downgrade(),
         );
         tracker.spawn(task.run(mailbox));
@@ -366,11 +370,6 @@ impl Dispatcher {
     /// [`Refused::Gone`].
     pub(crate) async fn vitals(&self) -> Result<Vec<Watched>, Refused> {
         self.ask(Command::Vitals).await
-    }
-
-    /// What an instance's process takes with all that it started, bytes.
-    pub(crate) async fn weighed(&self, id: InstanceId, process_id: u32, bytes: u64) {
-        let _ = self.commands.send(Command::Weighed(id, process_id, bytes)).await;
     }
 
     /// What was found of an instance's process.

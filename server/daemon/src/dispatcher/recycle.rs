@@ -5,7 +5,7 @@ use claude_comms_model::{
 };
 use claude_comms_supervisor::Stop;
 
-use super::{Command, LeaseReport, instances::exit_record, task::DispatcherTask};
+use super::{Command, Dispatcher, LeaseReport, instances::exit_record, task::DispatcherTask};
 use crate::{live::Ending, pool::Recycle};
 
 impl DispatcherTask {
@@ -94,5 +94,12 @@ impl DispatcherTask {
             Some(why) => InstanceExit { reason: why.exit_reason().to_owned(), ..exit },
             None => exit,
         })
+    }
+}
+
+impl Dispatcher {
+    /// What an instance's process takes with all that it started, bytes.
+    pub(crate) async fn weighed(&self, id: InstanceId, process_id: u32, bytes: u64) {
+        let _ = self.commands.send(Command::Weighed(id, process_id, bytes)).await;
     }
 }

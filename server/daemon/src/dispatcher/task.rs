@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     backend::Backend,
+    budget::Budgets,
     condition::BackendCondition,
     config::{Config, Settings},
     hub::EventHub,
@@ -72,6 +73,7 @@ pub(super) struct DispatcherTask {
     pub(super) figures: Figures,
     pub(super) memory: watch::Receiver<Memory>,
     pub(super) condition: BackendCondition,
+    budgets: Budgets,
 }
 
 impl DispatcherTask {
@@ -81,7 +83,7 @@ impl DispatcherTask {
         backend: Arc<dyn Backend>,
         hub: EventHub,
         tracker: TaskTracker,
-        (memory, condition): (watch::Receiver<Memory>, BackendCondition),
+        (memory, condition, budgets): (watch::Receiver<Memory>, BackendCondition, Budgets),
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
         // Before they are read: no change is missed.
@@ -113,6 +115,7 @@ impl DispatcherTask {
             figures: condition.figures().clone(),
             memory,
             condition,
+            budgets,
         }
     }
 
@@ -263,6 +266,8 @@ impl DispatcherTask {
             tracker: self.tracker.clone(),
             figures: self.figures.clone(),
             asker: begin.asker(),
+            budgets: self.budgets.clone(),
+            account: None,
         };
         turn::spawn(task, begin);
     }

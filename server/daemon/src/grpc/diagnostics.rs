@@ -13,6 +13,20 @@ use super::{Context, convert, diagnosis::Results, statistics, status::ApiError};
 const BROKEN_FILES: usize = 100;
 const PROBLEMS_BYTES: usize = 4 << 10;
 
+/// Most budgets shown.
+const BUDGETS: usize = 1000;
+
+fn budget(day: &crate::budget::DayBudget) -> v1::Budget {
+    v1::Budget {
+        scope: day.scope.as_str().to_owned(),
+        name: day.name.clone(),
+        limit_usd: day.limit_usd,
+        spent_usd: day.spent_usd,
+        reserved_usd: day.reserved_usd,
+        reset_time: Some(convert::timestamp(day.reset_time)),
+    }
+}
+
 fn broken_file(file: &crate::modules::BrokenFile) -> v1::BrokenFile {
     v1::BrokenFile {
         path: file.path.display().to_string(),
@@ -78,6 +92,7 @@ impl Context {
             modules: small(context.modules.registry().len()),
             backend_condition: Some(backend_condition(context.condition.view())),
             account_limit: context.condition.account().map(account_limit),
+            budgets: context.observed.budgets.days().iter().take(BUDGETS).map(budget).collect(),
             broken_files: context.modules.broken().iter().take(BROKEN_FILES).map(broken_file).collect(),
         })
     }

@@ -256,6 +256,13 @@ fn of_refused(refused: Refused) -> Status {
             details.set_retry_info(Some(view.retry_after.unwrap_or(std::time::Duration::from_secs(1))));
             Status::with_error_details(Code::Unavailable, text, details)
         }
+        Refused::BudgetExceeded(exceeded) => {
+            let mut details = info("BUDGET_EXCEEDED", &exceeded.metadata());
+            if let Some(retry_after) = exceeded.retry_after {
+                details.set_retry_info(Some(retry_after));
+            }
+            Status::with_error_details(Code::ResourceExhausted, text, details)
+        }
         Refused::AllInstancesPinned(count) => status(
             Code::ResourceExhausted,
             "ALL_INSTANCES_PINNED",

@@ -62,6 +62,10 @@ impl Context {
     ) -> Result<Submitted, ApiError> {
         let prepared = self.preparing().prepare(query).await?;
         self.backend.ready().await.map_err(Refused::NotReady)?;
+        let budgets = &self.observed.budgets;
+        budgets
+            .admit(&prepared.conversation)
+            .map_err(|exceeded| Refused::BudgetExceeded(Box::new(exceeded)))?;
         let asked = prepared.asked(query);
         if asked.is_none() && query.prompt.is_empty() {
             return Err(ApiError::BadFields(vec![("prompt".to_owned(), "must not be empty".to_owned())]));

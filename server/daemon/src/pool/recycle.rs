@@ -20,9 +20,13 @@ pub(crate) enum Recycle {
 }
 
 impl Recycle {
-    /// Every reason there is.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::MemoryLimit, Self::MemoryHardLimit, Self::MaxTurns, Self::MaxAge];
+    /// Every reason there is, as figures have them.
+    pub(crate) const LABELS: [&[&str]; 4] = [
+        &[Self::MemoryLimit.as_str()],
+        &[Self::MemoryHardLimit.as_str()],
+        &[Self::MaxTurns.as_str()],
+        &[Self::MaxAge.as_str()],
+    ];
 
     /// The name in the record of its end.
     pub(crate) fn exit_reason(self) -> &'static str {
@@ -30,7 +34,7 @@ impl Recycle {
     }
 
     /// The name in figures.
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::MemoryLimit => "memory_limit",
             Self::MaxTurns => "max_turns",

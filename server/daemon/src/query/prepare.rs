@@ -9,12 +9,15 @@ use claude_comms_context::{
     Ask, Composer, Focus, Message, Overrides, PastTurn, Report, answer::OutputSchema, estimate_tokens,
 };
 use claude_comms_descriptors::Descriptor;
-use claude_comms_model::{Asked, Conversation, ConversationId, Timestamp, Turn, TurnState};
+use claude_comms_model::{Asked, AskedLimits, Conversation, ConversationId, Timestamp, Turn, TurnState};
 use claude_comms_store::{NewConversation, Store, TurnQuery};
 use uuid::Uuid;
 
 use super::{Place, Query, QueryError};
-use crate::modules::{Modules, Scenery};
+use crate::{
+    budget,
+    modules::{Modules, Scenery},
+};
 
 /// Earlier turns that a template can show at most.
 const HISTORY: usize = 100;
@@ -38,6 +41,8 @@ pub(crate) struct Prepared {
     pub output_schema: Option<String>,
     /// The longest time that the target allows.
     pub limit: Option<Duration>,
+    /// What else it allows.
+    pub allowed: AskedLimits,
 }
 
 impl Prepared {
@@ -49,6 +54,7 @@ impl Prepared {
             template: message.template.clone(),
             capability: query.capability.clone(),
             output_schema: self.output_schema.clone(),
+            limits: self.allowed,
         }))
     }
 }
@@ -138,6 +144,7 @@ impl Preparing<'_> {
             message: Some(message),
             output_schema,
             limit: limit_of(&scenery.composer),
+            allowed: allowed_by(&scenery.composer),
         })
     }
 
@@ -152,7 +159,8 @@ impl Preparing<'_> {
         if query.instance.is_some() && query.is_plain() {
             // What is sent to an instance is sent as it is, whatever its conversation is made of.
             let (context, message, output_schema, limit) = (None, None, None, None);
-            return Ok(Prepared { conversation, new: None, context, message, output_schema, limit });
+            let allowed = AskedLimits::default();
+            return Ok(Prepared { conversation, new: None, context, message, output_schema, limit, allowed });
         }
         let composer = if conversation.scene.is_empty() {
             if !query.capability.is_empty() {
@@ -160,7 +168,16 @@ impl Preparing<'_> {
             }
             if query.is_plain() {
                 let (context, message, output_schema, limit) = (None, None, None, None);
-                return Ok(Prepared { conversation, new: None, context, message, output_schema, limit });
+                let allowed = AskedLimits::default();
+                return Ok(Prepared {
+                    conversation,
+                    new: None,
+                    context,
+                    message,
+                    output_schema,
+                    limit,
+                    allowed,
+                });
             }
             self.modules.scenery("", "", Overrides::default()).await?.composer
         } else {
@@ -175,6 +192,7 @@ impl Preparing<'_> {
             message: Some(message),
             output_schema,
             limit: limit_of(&composer),
+            allowed: allowed_by(&composer),
         })
     }
 
@@ -275,6 +293,15 @@ fn target_of(composer: &Composer) -> Option<&Descriptor> {
 fn limit_of(composer: &Composer) -> Option<Duration> {
     let timeout = target_of(composer)?.limits.timeout.as_deref()?;
     humantime::parse_duration(timeout).ok().filter(|limit| !limit.is_zero())
+}
+
+/// What the target allows one question beside its time.
+fn allowed_by(composer: &Composer) -> AskedLimits {
+    let Some(target) = target_of(composer) else { return AskedLimits::default() };
+    AskedLimits {
+        rounds: target.limits.max_turns,
+        budget_nano_usd: target.limits.budget_usd.map(budget::nano),
+    }
 }
 
 fn past(turn: &Turn) -> PastTurn {

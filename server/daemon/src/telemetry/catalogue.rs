@@ -83,6 +83,9 @@ catalogue! {
     MEMORY_RESERVE = Gauge "claude_comms_memory_reserve_bytes" [] "Memory below which no process is started (pool.memory_reserve).";
     MEMORY_SHORT = Gauge "claude_comms_memory_short" [] "1 while no process is started for lack of memory.";
     DRAINING = Gauge "claude_comms_draining" [] "1 while no new turns are taken.";
+    BUDGET_LIMIT = Gauge "claude_comms_budget_limit_usd" ["scope", "name"] "What a day's budget allows, in US dollars: `server_day`, or `module_day` with the module's name, 100 at most.";
+    BUDGET_SPENT = Gauge "claude_comms_budget_spent_usd" ["scope", "name"] "What of it turns have cost that ended today (UTC).";
+    BUDGET_RESERVED = Gauge "claude_comms_budget_reserved_usd" ["scope", "name"] "What of it is held for running turns.";
     STORED_CONVERSATIONS = Gauge "claude_comms_stored_conversations" [] "Conversations in the store.";
     STORED_TURNS = Gauge "claude_comms_stored_turns" [] "Turns in the store.";
     BUILD = Gauge "claude_comms_build_info" ["version"] "Always 1; the label says which version runs.";

@@ -9,11 +9,12 @@ use std::{
 use claude_comms_model::{CancelReason, FailureReason, InstanceState, ModuleRef, TurnStateKind, Usage};
 use claude_comms_supervisor::ExitCause;
 use prometheus::{
-    Counter, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, core::Collector,
+    Counter, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, core::Collector,
 };
 
 use super::{
+    budgets::BudgetGauges,
     catalogue::{self as names, described},
     process::OwnProcess,
 };
@@ -80,6 +81,7 @@ pub(super) struct Counters {
     pub(super) stored_conversations: Gauge,
     pub(super) stored_turns: Gauge,
     pub(super) process: OwnProcess,
+    pub(super) budgets: BudgetGauges,
 }
 
 /// Makes and registers figures as the catalogue has them.
@@ -117,6 +119,10 @@ impl Making<'_> {
         self.keep(Gauge::with_opts(Self::opts(name)))
     }
 
+    fn reals(&self, name: &str) -> GaugeVec {
+        self.keep(GaugeVec::new(Self::opts(name), described(name).labels))
+    }
+
     fn gauges(&self, name: &str, known: &[&str]) -> IntGaugeVec {
         let made = self.keep(IntGaugeVec::new(Self::opts(name), described(name).labels));
         for value in known {
@@ -140,8 +146,6 @@ impl Figures {
         let ends: Vec<&[&str]> = ends.iter().map(<[&str; 2]>::as_slice).collect();
         let reasons = Refusal::ALL.map(|why| [why.as_str()]);
         let reasons: Vec<&[&str]> = reasons.iter().map(<[&str; 1]>::as_slice).collect();
-        let recycled = Recycle::ALL.map(|why| [why.as_str()]);
-        let recycled: Vec<&[&str]> = recycled.iter().map(<[&str; 1]>::as_slice).collect();
         make.gauges(names::BUILD, &[env!("CARGO_PKG_VERSION")])
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
@@ -168,7 +172,7 @@ impl Figures {
                 names::PROCESS_EXITS,
                 &[&["stopped"], &["crashed"], &["killed"], &["protocol"], &["stalled"]],
             ),
-            recycled: make.counters(names::RECYCLED, &recycled),
+            recycled: make.counters(names::RECYCLED, &Recycle::LABELS),
             rpcs: make.counters(names::RPCS, &[]),
             refusals: make.counters(names::REFUSALS, &[]),
             sent_away: make.counters(names::SENT_AWAY, &reasons),
@@ -199,6 +203,11 @@ impl Figures {
                 max_fds: make.real(names::PROCESS_MAX_FDS),
                 start_time: make.real(names::PROCESS_START_TIME),
                 threads: make.real(names::PROCESS_THREADS),
+            },
+            budgets: BudgetGauges {
+                limit: make.reals(names::BUDGET_LIMIT),
+                spent: make.reals(names::BUDGET_SPENT),
+                reserved: make.reals(names::BUDGET_RESERVED),
             },
             registry,
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use claude_comms_store::Store;
 
 use super::{Figures, Snapshot, figures::INSTANCE_STATES};
-use crate::dispatcher::Dispatcher;
+use crate::{budget::Budgets, dispatcher::Dispatcher};
 
 /// What is looked at.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct Observed {
     pub figures: Figures,
     /// Who knows turns and instances.
     pub dispatcher: Dispatcher,
+    /// Who knows what turns cost.
+    pub budgets: Budgets,
     /// Who knows how much there is.
     pub store: Arc<dyn Store>,
 }
@@ -50,6 +52,7 @@ impl Observed {
             counters.stored_conversations.set(counts.conversations as f64);
             counters.stored_turns.set(counts.turns as f64);
         }
+        counters.budgets.show(&self.budgets.days());
         counters.process.look();
         Snapshot::new(counters.registry.gather())
     }

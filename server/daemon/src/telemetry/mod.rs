@@ -5,6 +5,7 @@
 //! `endpoint` what Prometheus scrapes.
 
 mod backend;
+mod budgets;
 pub mod call;
 pub mod catalogue;
 pub(crate) mod endpoint;

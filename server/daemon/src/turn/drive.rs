@@ -14,16 +14,17 @@ use uuid::Uuid;
 
 use super::{
     Demand, GivenBack, TurnTask,
-    end::{End, Said},
+    end::{End, Said, counted},
     reset_event,
     retries::{Again, Next, account_limit},
     store_failed,
 };
 use crate::{
     backend::chain,
+    budget::Account,
     condition::PATIENCE,
     dispatcher::{Lease, LeaseReport},
-    live::LiveEvent,
+    live::{Ending, LiveEvent},
     telemetry::trace,
 };
 
@@ -51,6 +52,8 @@ pub(super) struct Drive<'a> {
     pub(super) demand: Demand,
     /// What answers cost that were not the last one.
     pub(super) spent: (Usage, f64),
+    /// What it may cost, and does.
+    pub(super) account: Account,
 }
 
 /// What an attempt came to.
@@ -72,6 +75,7 @@ impl<'a> Drive<'a> {
         conversation: Conversation,
         lease: Lease,
         deadline: Instant,
+        account: Account,
     ) -> Self {
         Self {
             task,
@@ -89,6 +93,7 @@ impl<'a> Drive<'a> {
             user_uuids: Vec::new(),
             demand: Demand::Nothing,
             spent: (Usage::default(), 0.0),
+            account,
         }
     }
 
@@ -136,7 +141,9 @@ impl<'a> Drive<'a> {
                 }
                 Attempt::Again(again, end) => {
                     let failure = again.why.clone();
-                    match self.again(claim, *again).await {
+                    // Nothing is tried again beyond a budget.
+                    let spent = self.account.exceeded().is_some();
+                    match if spent { Next::Not } else { self.again(claim, *again).await } {
                         Next::Go => {}
                         Next::Over(end) => return self.over(*end).await,
                         Next::Broken => return self.broken(),
@@ -178,7 +185,12 @@ impl<'a> Drive<'a> {
         let live = &self.task.live;
         for update in batch {
             match update {
-                TurnUpdate::Init { .. } | TurnUpdate::Usage { .. } => {}
+                TurnUpdate::Init { .. } => {}
+                TurnUpdate::Usage { model, usage, step } => {
+                    if let Some(failure) = self.account.message(&model, counted(usage), step) {
+                        live.request_end(Ending::Fail(failure));
+                    }
+                }
                 TurnUpdate::OutputBegan => self.output_began = true,
                 TurnUpdate::Text(text) => {
                     self.first_token.get_or_insert_with(|| SystemTime::now().into());
@@ -220,7 +232,11 @@ impl<'a> Drive<'a> {
                     let reason = "Claude Code began a new session".to_owned();
                     self.append(claim, EventKind::SessionReset { reason }).await?;
                 }
-                TurnUpdate::End(end) => return Ok(Some(end)),
+                TurnUpdate::End(end) => {
+                    let whole = matches!(end.outcome, Outcome::Answer { .. });
+                    self.account.answered(end.cost_usd, whole);
+                    return Ok(Some(end));
+                }
             }
         }
         Ok(None)
@@ -258,7 +274,8 @@ impl<'a> Drive<'a> {
     }
 
     async fn over(mut self, end: End) -> GivenBack {
-        let end = end.plus(self.spent);
+        let end = end.with_cut(self.account.cut()).plus(self.spent);
+        self.account.settle(end.cost_usd());
         self.report.turn = Some((end.usage(), end.cost_usd()));
         self.task.finish(end, self.turn.asked.take()).await;
         if self.retire {

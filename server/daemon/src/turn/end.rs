@@ -114,6 +114,13 @@ impl End {
         }
     }
 
+    /// With what the stream told of an answer that got no end from the backend: its tokens, and its estimated cost.
+    pub(super) fn with_cut(self, (usage, cost_usd): (Usage, f64)) -> Self {
+        let usage = if self.usage == Usage::default() { usage } else { Usage::default() };
+        let cost_usd = if self.cost_usd > 0.0 { 0.0 } else { cost_usd };
+        self.plus((usage, cost_usd))
+    }
+
     /// With what earlier answers of the same turn cost.
     pub(super) fn plus(mut self, (usage, cost_usd): (Usage, f64)) -> Self {
         self.usage += usage;
@@ -147,11 +154,16 @@ impl End {
 
 /// What the backend counted for one answer.
 pub(super) fn usage_of(end: &TurnEnd) -> Usage {
+    counted(end.usage)
+}
+
+/// Tokens as the records have them.
+pub(super) fn counted(usage: claude_comms_stream_json::turn::Usage) -> Usage {
     Usage {
-        input_tokens: end.usage.input_tokens,
-        output_tokens: end.usage.output_tokens,
-        cache_creation_input_tokens: end.usage.cache_creation_input_tokens,
-        cache_read_input_tokens: end.usage.cache_read_input_tokens,
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cache_creation_input_tokens: usage.cache_creation_input_tokens,
+        cache_read_input_tokens: usage.cache_read_input_tokens,
     }
 }
 

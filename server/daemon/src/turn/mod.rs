@@ -31,6 +31,7 @@ use uuid::Uuid;
 use self::{drive::Drive, end::End};
 use crate::{
     backend::{Backend, chain},
+    budget::{Account, Budgets, Caps, Exceeded},
     condition::BackendCondition,
     dispatcher::{Command, Lease, LeaseReport, NewTurn, Refused, Submitted},
     hub::EventHub,
@@ -110,6 +111,9 @@ pub(crate) struct TurnTask {
     pub tracker: TaskTracker,
     pub figures: Figures,
     pub asker: Asker,
+    pub budgets: Budgets,
+    /// Its account, once it is to run.
+    pub account: Option<Account>,
 }
 
 /// Drives the turn to its end and lets its conversation's next one run. A bug that panics in it still ends the turn.
@@ -184,8 +188,30 @@ impl TurnTask {
                 Err(None) => return None,
             },
         };
+        let account = match self.account.take() {
+            Some(account) => account,
+            None => match self.late_account(&turn, &conversation).await {
+                Ok(account) => account,
+                Err(exceeded) => {
+                    let (failure, partial_text) = (exceeded.failure(), String::new());
+                    let transition = Transition::Fail { failure, partial_text };
+                    self.finish(End::unstarted(turn.attempt, transition), turn.asked).await;
+                    return Some((lease, LeaseReport::default()));
+                }
+            },
+        };
         let span = trace::lease(lease.instance_id);
-        Drive::new(self, turn, conversation, lease, deadline).run(started).instrument(span).await
+        Drive::new(self, turn, conversation, lease, deadline, account).run(started).instrument(span).await
+    }
+
+    /// The account of a turn that has waited: others of its conversation may have cost something meanwhile.
+    async fn late_account(&self, turn: &Turn, conversation: &Conversation) -> Result<Account, Exceeded> {
+        let caps = Caps::of(turn.asked.as_ref().map(|asked| asked.limits).unwrap_or_default());
+        match self.store.conversation(conversation.id).await {
+            Ok(Some(now)) => self.budgets.open(&now, caps),
+            // Whatever keeps the store from answering ends the turn where it is to start.
+            Ok(None) | Err(_) => self.budgets.open(conversation, caps),
+        }
     }
 
     /// Makes the turn durable and answers who asked. With an idle process at hand, acceptance and start are one commit.
@@ -203,6 +229,16 @@ impl TurnTask {
             }
             Err(_) => None,
         };
+        if lease.is_some() {
+            let caps = Caps::of(new.asked.as_ref().map(|asked| asked.limits).unwrap_or_default());
+            match self.budgets.open(&new.conversation, caps) {
+                Ok(account) => self.account = Some(account),
+                Err(exceeded) => {
+                    let _ = reply.send(Err(Refused::BudgetExceeded(Box::new(exceeded))));
+                    return Err(lease);
+                }
+            }
+        }
         let user_uuid = Uuid::new_v4();
         let start = lease.as_ref().and_then(|lease| {
             let running = lease.running.as_ref()?;

@@ -34,7 +34,13 @@ impl Drive<'_> {
             (Some(Verdict::Repairable { .. }), Said::Asked(end_of_it)) => {
                 return Attempt::Ended(end, Said::Judged(end_of_it));
             }
-            (Some(Verdict::Repairable { message, .. }), Said::Nothing | Said::Judged(_)) => message,
+            (Some(Verdict::Repairable { message, otherwise }), Said::Nothing | Said::Judged(_)) => {
+                if let Some(exceeded) = self.account.exceeded() {
+                    let failed = otherwise.failed_for(exceeded.failure());
+                    return Attempt::Ended(end, Said::Judged(failed));
+                }
+                message
+            }
         };
         tracing::info!(turn.id = %self.turn.id, "data does not fit; asking once more");
         let (end, said) = match self.repair(&end, message, claim).await {

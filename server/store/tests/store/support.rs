@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use claude_comms_model::{
-    Asked, Conversation, ConversationId, EventKind, Failure, FailureReason, InstanceId, ModuleRef, RequestId,
-    Transition, Turn, TurnId, Usage,
+    Asked, AskedLimits, Conversation, ConversationId, EventKind, Failure, FailureReason, InstanceId,
+    ModuleRef, RequestId, Transition, Turn, TurnId, Usage,
 };
 use claude_comms_store::{
     AcceptOutcome, AcceptTurn, Accepted, FinishTurn, Finished, Lease, NewConversation, Options, RedbStore,
@@ -131,6 +131,7 @@ pub(crate) fn asked(question: &str) -> Asked {
         template: "query@1.0.0".to_owned(),
         capability: "balance".to_owned(),
         output_schema: Some("{\"type\":\"number\"}".to_owned()),
+        limits: AskedLimits { rounds: Some(3), budget_nano_usd: Some(7) },
     }
 }
 

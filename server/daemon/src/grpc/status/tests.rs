@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     backend::{NotReady, NotReadyReason},
+    budget::Exceeded,
     condition::{Starts, View},
 };
 
@@ -55,6 +56,7 @@ variants! {
     ApiError::Refused(Refused::MemoryPressure { .. }),
     ApiError::Refused(Refused::QueueFull { .. }),
     ApiError::Refused(Refused::BackendFailing(_)),
+    ApiError::Refused(Refused::BudgetExceeded(_)),
     ApiError::Refused(Refused::AllInstancesPinned(_)),
     ApiError::Refused(Refused::NotReady(_)),
     ApiError::Refused(Refused::NameTaken(_)),
@@ -173,6 +175,11 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
         (queue_full(Duration::from_secs(1)).into(), Code::ResourceExhausted, "QUEUE_FULL"),
         (memory_pressure().into(), Code::ResourceExhausted, "MEMORY_PRESSURE"),
         (Refused::BackendFailing(Box::new(failing())).into(), Code::Unavailable, "BACKEND_FAILING"),
+        (
+            Refused::BudgetExceeded(Box::new(Exceeded::example())).into(),
+            Code::ResourceExhausted,
+            "BUDGET_EXCEEDED",
+        ),
         (Refused::AllInstancesPinned(8).into(), Code::ResourceExhausted, "ALL_INSTANCES_PINNED"),
         (
             Refused::ConversationStarting(conversation).into(),
@@ -297,6 +304,15 @@ fn a_full_queue_says_when_to_come_back_and_bad_fields_are_all_named() {
         Some(Duration::from_secs(3))
     );
     assert!(failing.message().contains("it died"), "{failing:?}");
+
+    let spent = Status::from(ApiError::from(Refused::BudgetExceeded(Box::new(Exceeded::example()))));
+    assert_eq!(
+        spent.get_details_retry_info().and_then(|info| info.retry_delay),
+        Some(Duration::from_secs(5))
+    );
+    let metadata = spent.get_details_error_info().expect("ErrorInfo").metadata;
+    assert_eq!((metadata["scope"].as_str(), metadata["limit_usd"].as_str()), ("server_day", "0.01"));
+    assert!(spent.message().contains("pool.budget_usd") && spent.message().contains("midnight UTC"));
 
     let fields =
         vec![("prompt".to_owned(), "empty".to_owned()), ("request_id".to_owned(), "no UUID".to_owned())];
