@@ -265,6 +265,10 @@ impl Pool {
     ) -> Grant {
         if let Some(id) = target.or_else(|| self.of_conversation(conversation)) {
             let Some(entry) = self.entries.get_mut(&id) else { return Grant::Gone };
+            // One that was another's for a moment, and is a spare again, is nobody's.
+            if entry.record.conversation_id != conversation {
+                return Grant::Gone;
+            }
             return match entry.state {
                 InstanceState::Idle => {
                     let running = entry.idle.take();

@@ -252,6 +252,7 @@ impl DispatcherTask {
                 entry.idle = Some(running);
                 if unclaimed {
                     self.pool.return_spare(id);
+                    self.refuse_pauses(id);
                 }
                 if self.pool.apply(id, InstanceEvent::Return) == Some(InstanceState::Stopping) {
                     self.end_process(id);

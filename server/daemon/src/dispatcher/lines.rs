@@ -11,7 +11,7 @@ use claude_comms_model::{ConversationId, InstanceId, TurnId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::{Command, LeaseReport, fair::Fair, modules::PairTurns};
+use super::{Claim, Command, LeaseReport, spares::SpareNews, fair::Fair, modules::PairTurns};
 use crate::{
     backend::Running,
     live::{LiveTurn, Place, WaitsFor},
@@ -48,10 +48,10 @@ impl Lease {
         }
     }
 
-    /// Tells whether its parked process could be claimed.
-    pub(crate) async fn claimed(&self, worked: bool) {
+    /// Tells what came of the claim of its parked process.
+    pub(crate) async fn claimed(&self, outcome: Claim) {
         if let Some(commands) = &self.commands {
-            let _ = commands.send(Command::Spare(super::spares::SpareNews::Claimed(worked))).await;
+            let _ = commands.send(Command::Spare(SpareNews::Claimed(outcome))).await;
         }
     }
 

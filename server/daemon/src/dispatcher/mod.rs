@@ -34,6 +34,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use command::{Command, LeaseReport};
 pub(crate) use instances::exit_record;
 pub(crate) use lines::Lease;
+pub(crate) use spares::Claim;
 pub(crate) use modules::ModuleLoad;
 
 use crate::{

@@ -29,7 +29,10 @@ impl DispatcherTask {
             return self.recycle_if_due(id);
         };
         match entry.state {
-            InstanceState::Busy if entry.tenure.recycled.is_none() => {
+            // One that stops may still run its turn.
+            InstanceState::Busy | InstanceState::Stopping
+                if entry.tenure.recycled.is_none() && !entry.ending =>
+            {
                 entry.tenure.recycled = Some(Recycle::MemoryHardLimit);
                 self.figures.process_recycled(Recycle::MemoryHardLimit.as_str());
                 tracing::warn!(instance.id = %id, process_id, bytes, limit, "process takes too much memory and is killed");

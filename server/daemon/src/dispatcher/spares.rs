@@ -61,6 +61,17 @@ pub(crate) enum NotParked {
     Failed(StartError),
 }
 
+/// What came of the claim of a spare's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// It is the conversation's.
+    Worked,
+    /// It did not answer.
+    Unanswered,
+    /// It was not asked: it was made from other settings, or the conversation needs a process of its own.
+    Refused,
+}
+
 /// What the dispatcher's task is told of spares.
 #[derive(Debug)]
 pub(crate) enum SpareNews {
@@ -68,8 +79,8 @@ pub(crate) enum SpareNews {
     Ready(InstanceId, Box<Running>),
     /// It did not come to be.
     Failed(InstanceId, NotParked),
-    /// A turn has claimed one's process, or could not.
-    Claimed(bool),
+    /// What came of a turn's claim of one's process.
+    Claimed(Claim),
     /// What a process that is started now would be fixed to.
     Mark(LaunchMark),
     /// It is time to start the next one.
@@ -81,7 +92,7 @@ impl DispatcherTask {
         match news {
             SpareNews::Ready(id, running) => self.spare_ready(id, *running),
             SpareNews::Failed(id, why) => self.spare_failed(id, why),
-            SpareNews::Claimed(worked) => self.spare_claimed(worked),
+            SpareNews::Claimed(outcome) => self.spare_claimed(outcome),
             SpareNews::Mark(mark) => self.spare_mark(mark),
             SpareNews::Look => self.spares.will_look = false,
         }
@@ -200,14 +211,17 @@ impl DispatcherTask {
     }
 
     /// A turn has claimed a spare, or could not.
-    fn spare_claimed(&mut self, worked: bool) {
-        if worked {
-            (self.spares.failures, self.spares.unfit) = (0, 0);
-        } else {
-            self.figures.spare("unclaimed");
-            self.spares.failures += 1;
-            self.unfit("could not be claimed", "");
-            self.back_off();
+    fn spare_claimed(&mut self, outcome: Claim) {
+        match outcome {
+            Claim::Worked => (self.spares.failures, self.spares.unfit) = (0, 0),
+            Claim::Unanswered => {
+                self.figures.spare("unclaimed");
+                self.spares.failures += 1;
+                self.unfit("could not be claimed", "");
+                self.back_off();
+            }
+            // There may be others like it.
+            Claim::Refused => self.check_spares(),
         }
     }
 

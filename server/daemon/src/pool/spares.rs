@@ -7,7 +7,7 @@ use claude_comms_model::{
     ConversationId, Instance, InstanceId, InstanceState, Timestamp, instance::InstanceEvent,
 };
 
-use super::{Entry, Pool};
+use super::{Entry, Pause, Pool};
 use crate::{
     backend::{LaunchMark, Running},
     pair::Pair,
@@ -16,7 +16,7 @@ use crate::{
 impl Entry {
     /// Whether it waits for a conversation with a process that can be claimed.
     fn is_ready_spare(&self) -> bool {
-        self.spare && self.state == InstanceState::Idle && self.idle.is_some()
+        self.spare && self.state == InstanceState::Idle && self.parked().is_some()
     }
 
     /// What held when its process was started, if nobody has claimed that yet.
@@ -90,6 +90,8 @@ impl Pool {
         let nobody = ConversationId(uuid::Uuid::nil());
         let conversation = std::mem::replace(&mut entry.record.conversation_id, nobody);
         entry.spare = true;
+        // Nobody can resume a spare, so none is paused.
+        entry.pause = Pause::default();
         if self.of_conversation.get(&conversation) == Some(&id) {
             self.of_conversation.remove(&conversation);
         }
@@ -167,6 +169,9 @@ mod tests {
         pool.apply(taken, InstanceEvent::Return);
         pool.return_spare(taken);
         assert_eq!((pool.spares(), pool.of_conversation(one)), (2, None));
+        // Who saw it as the first conversation's cannot get it for that: it would be claimed behind the pool's back.
+        let made = || unreachable!("it has a target");
+        assert!(matches!(pool.grant(one, Some(taken), &Pair::none(), made), Grant::Gone));
         assert_eq!(pool.take_spare(one, Timestamp(6)).map(|(id, _)| id), Some(id(1)), "still the oldest");
     }
 

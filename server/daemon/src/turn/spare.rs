@@ -1,12 +1,13 @@
 //! The claim of a spare's process for a turn. What comes of it is seen by nobody: a process that cannot be claimed is
 //! followed by one that is started as any other, and that is no attempt of the turn.
 
-use claude_comms_model::Conversation;
+use claude_comms_supervisor::Stop;
 use tracing::Instrument as _;
 
 use super::drive::Drive;
 use crate::{
-    backend::{Running, Unclaimed, chain},
+    backend::{Unclaimed, chain},
+    dispatcher::Claim,
     live::wanted,
     telemetry::trace,
 };
@@ -19,30 +20,34 @@ impl Drive<'_> {
         if let Ok(Some(now)) = self.task.store.conversation(self.conversation.id).await {
             self.conversation = now;
         }
-        self.lease.running = self.claimed(parked).await;
-        self.lease.claimed(self.lease.running.is_some()).await;
-    }
-
-    async fn claimed(&self, parked: Running) -> Option<Running> {
-        let conversation: &Conversation = &self.conversation;
-        let claiming = self.task.backend.claim(parked, conversation);
+        let process = std::sync::Arc::clone(&parked.process);
+        let claiming = self.task.backend.claim(parked, &self.conversation);
         let mut endings = self.task.live.endings();
         let claimed = tokio::select! {
-            claimed = claiming.instrument(trace::start_process(self.turn.attempt)) => claimed,
-            // Its process goes with the claim; the start that follows ends the turn.
-            _ = wanted(&mut endings, false) => return None,
-            () = tokio::time::sleep_until(self.deadline) => return None,
+            claimed = claiming.instrument(trace::start_process(self.turn.attempt)) => Some(claimed),
+            // The start that follows ends the turn.
+            _ = wanted(&mut endings, false) => None,
+            () = tokio::time::sleep_until(self.deadline) => None,
         };
-        match claimed {
-            Ok(running) => Some(running),
-            Err(error @ Unclaimed::Failed(_)) => {
+        let outcome = match claimed {
+            Some(Ok(running)) => {
+                self.lease.running = Some(running);
+                Claim::Worked
+            }
+            Some(Err(error @ Unclaimed::Failed(_))) => {
                 tracing::warn!(error = chain(&error), turn.id = %self.turn.id, "spare could not be claimed");
-                None
+                Claim::Unanswered
             }
-            Err(error) => {
+            Some(Err(error @ (Unclaimed::Outdated | Unclaimed::Unfit))) => {
                 tracing::debug!(%error, turn.id = %self.turn.id, "spare is of no use to the turn");
-                None
+                Claim::Refused
             }
-        }
+            // It says nothing of the spare that nobody waited for it. It goes before its instance's directory does.
+            None => {
+                process.stop(Stop::Now).await;
+                return;
+            }
+        };
+        self.lease.claimed(outcome).await;
     }
 }
