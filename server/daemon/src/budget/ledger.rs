@@ -35,6 +35,8 @@ pub(super) struct Short {
 #[derive(Debug)]
 pub(super) struct Ledger {
     day: i64,
+    /// The day that was left when the clock was set back: it is no new one when it comes again.
+    left: Option<i64>,
     server: Sums,
     modules: BTreeMap<String, Sums>,
     pub means: Means,
@@ -45,6 +47,7 @@ impl Ledger {
     pub(super) fn new(day: i64) -> Self {
         Self {
             day,
+            left: None,
             server: Sums::default(),
             modules: BTreeMap::new(),
             means: Means::default(),
@@ -53,9 +56,12 @@ impl Ledger {
     }
 
     /// A new day begins with nothing spent. What is reserved belongs to turns that run: they are settled in the day in
-    /// which they end. A clock that was set back changes nothing.
+    /// which they end. A clock that is set back, or back and forth, changes nothing.
     pub(super) fn roll(&mut self, day: i64) {
-        if day > self.day {
+        if day < self.day {
+            self.left = Some(self.day);
+        }
+        if day > self.day && self.left != Some(day) {
             self.server.spent = 0;
             self.modules.retain(|_, sums| {
                 sums.spent = 0;
@@ -82,11 +88,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// Holds `need` for a turn, if there is room.
-    pub(super) fn reserve(&mut self, limits: &DayLimits, target: &str, need: Nano) -> Result<(), Short> {
+    /// Holds `need` for a turn, if there is room, and no more than a whole budget; returns how much.
+    pub(super) fn reserve(&mut self, limits: &DayLimits, target: &str, need: Nano) -> Result<Nano, Short> {
         self.room(limits, target, need)?;
-        self.hold(target, need);
-        Ok(())
+        let module = limits.module.filter(|_| !target.is_empty());
+        let held = limits.server.into_iter().chain(module).fold(need, Nano::min);
+        self.hold(target, held);
+        Ok(held)
     }
 
     /// Holds more for a turn that turned out dearer: it is spent already, room or not.

@@ -163,9 +163,10 @@ impl Budgets {
         let limits = self.day_limits();
         let mut ledger = self.ledger();
         let need = ledger.means.estimate(&pair);
-        ledger.reserve(&limits, &pair.target, need).map_err(|short| Exceeded::of_day(short, self.now()))?;
+        let reserved = ledger.reserve(&limits, &pair.target, need);
+        let held = reserved.map_err(|short| Exceeded::of_day(short, self.now()))?;
         drop(ledger);
-        Ok(Account::new(self.clone(), pair, caps, need))
+        Ok(Account::new(self.clone(), pair, caps, held))
     }
 
     /// The day's budgets as they stand: that of the server, and those of modules that were asked today.

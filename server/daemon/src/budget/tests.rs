@@ -169,11 +169,26 @@ fn a_day_begins_at_midnight_and_a_clock_that_is_set_back_gives_nothing_away() {
     clock.store(9 * DAY_MICROS, Ordering::Relaxed);
     assert!(budgets.admit(&talk).is_err());
     clock.store(10 * DAY_MICROS, Ordering::Relaxed);
+    assert!(budgets.admit(&talk).is_err(), "it has been that day before");
     clock.store(11 * DAY_MICROS, Ordering::Relaxed);
     assert!(budgets.admit(&talk).is_ok());
     assert_eq!(server_day(&budgets), (0.0, 0.001), "what runs is still held");
     over_midnight.settle(0.5);
     assert_eq!(server_day(&budgets), (0.5, 0.0));
+}
+
+#[test]
+fn a_turn_that_is_expected_to_cost_more_than_a_whole_budget_may_have_all_of_it_and_no_more() {
+    let (budgets, clock) = budgets(|pool| pool.budget_usd = dollars(0.02));
+    let talk = conversation("", 0.0);
+    budgets.open(&talk, Caps::default()).unwrap().settle(0.045);
+    assert!(budgets.admit(&talk).is_err());
+    clock.store(11 * DAY_MICROS, Ordering::Relaxed);
+    let mut account = budgets.open(&talk, Caps::default()).unwrap();
+    assert_eq!(server_day(&budgets), (0.0, 0.02));
+    assert_eq!(account.message(SONNET, wrote(1), GOES_ON), None, "it has spent next to nothing");
+    account.settle(0.001);
+    assert_eq!(server_day(&budgets), (0.001, 0.0));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use claude_comms_model::{ConversationId, InstanceId, TurnId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::{Claim, Command, LeaseReport, spares::SpareNews, fair::Fair, modules::PairTurns};
+use super::{Claim, Command, LeaseReport, fair::Fair, modules::PairTurns, spares::SpareNews};
 use crate::{
     backend::Running,
     live::{LiveTurn, Place, WaitsFor},

@@ -34,8 +34,8 @@ use tokio_util::task::TaskTracker;
 pub(crate) use command::{Command, LeaseReport};
 pub(crate) use instances::exit_record;
 pub(crate) use lines::Lease;
-pub(crate) use spares::Claim;
 pub(crate) use modules::ModuleLoad;
+pub(crate) use spares::Claim;
 
 use crate::{
     backend::{Backend, NotReady},

@@ -16,6 +16,9 @@ impl DispatcherTask {
         {
             let how = if why == Recycle::MemoryHardLimit { Stop::Now } else { Stop::Graceful };
             self.recycle(id, why, how);
+        } else if let Some(entry) = self.pool.get_mut(id).filter(|entry| entry.state == InstanceState::Idle) {
+            // It was to be killed for its turn, which ended before that, and takes less now.
+            entry.tenure.recycled = None;
         }
     }
 
