@@ -1,7 +1,7 @@
 //! The real CLI's memory and money: its totals run on from turn to turn, its tool rounds cost, its tree is weighed.
 
 use claude_comms_proto::v1::{GetConversationRequest, GetServerInfoRequest, InstanceState};
-use claude_comms_tests::{PATIENCE, Reply, eventually, processes};
+use claude_comms_tests::{Gate, PATIENCE, Reply, eventually, processes};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -16,7 +16,10 @@ fn reload(stage: &Stage, yaml: &str) {
 async fn a_budget_ends_a_turn_between_two_tool_rounds_and_the_next_turn_runs_on_the_same_process() {
     let stage = Stage::with(|builder| builder.configuration("pool: { turn_budget_usd: 0.00001 }\n")).await;
     let instance = stage.start_instance("one", "").await;
+    let gate = Gate::new();
     stage.api.queue(Reply::tokens(3).calling("Look", json!({})));
+    // The CLI has no such tool and asks again at once; an answer to that would be complete before the interrupt comes.
+    stage.api.queue(Reply::tokens(3).held_at_head(&gate));
     stage.api.otherwise(Reply::tokens(3));
     let mut heard = stage.query("one", "look around").await.unwrap();
     let turn = heard.to_end().await.clone();
@@ -24,6 +27,7 @@ async fn a_budget_ends_a_turn_between_two_tool_rounds_and_the_next_turn_runs_on_
     assert!(turn.failure.as_ref().is_some_and(|f| f.message.contains("pool.turn_budget_usd")), "{turn:?}");
     // The second call may have been on its way when the first one's price was known.
     assert!((1..=2).contains(&stage.api.requests().len()), "{}", stage.api.requests().len());
+    gate.open();
     let mut next = stage.query("one", "one word").await.unwrap();
     // It costs more than the budget too, but is complete with its first call.
     assert_eq!(next.to_end().await.text, "tok0 tok1 tok2 ");
