@@ -79,7 +79,8 @@ async fn here(doctor: Doctor, ui: &Ui, patience: &mut Patience) -> Result<Exit, 
         }
         Ok(())
     };
-    let both = async { tokio::try_join!(checks, print).map(|_| ()) };
+    // The checks hold much at once, a process's start among it.
+    let both = Box::pin(async { tokio::try_join!(checks, print).map(|_| ()) });
     let ended = patience.wait_here(both).await;
     diagnosis.end().await;
     ended?;

@@ -67,7 +67,7 @@ async fn limits_that_contradict_each_other_or_are_no_sizes_are_refused() {
         ("pool: { max_age: never }\n", "pool.max_age must be a span of time"),
     ] {
         let started = TestServer::simulated().configuration(yaml).try_start().await;
-        let (refused, _world) = started.err().expect("it must not start");
+        let Err((refused, _world)) = started else { panic!("it must not start: {yaml}") };
         assert!(refused.stderr.contains(words), "{yaml}: {}", refused.stderr);
     }
 }
