@@ -1,7 +1,6 @@
 //! The storm: one noisy module and three quiet ones ask, and one fault follows the other.
 
 use std::{
-    fs,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +13,7 @@ use claude_comms_tests::{
     processes::{descriptors, resident_bytes, zombies_of},
     report,
     seed::Seed,
-    tools::{repository, scale},
+    tools::scale,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -31,11 +30,9 @@ const QUIET: [&str; 3] = ["quiet_a", "quiet_b", "quiet_c"];
 /// soak holds memory to more.
 const ROOM_BYTES: u64 = 96 << 20;
 
-/// The pool of the storm. Spares, where the server knows them, are off: the end is compared with the beginning.
+/// The pool of the storm, without spares: the end is compared with the beginning.
 pub(crate) fn configuration(pool: &str) -> String {
-    let known = fs::read_to_string(repository().join("docs/configuration.md")).unwrap();
-    let spares = if known.contains("`pool.warm_spares`") { "warm_spares: 0, " } else { "" };
-    format!("pool: {{ {spares}{pool} }}\n")
+    format!("pool: {{ warm_spares: 0, {pool} }}\n")
 }
 
 /// Waits until the server has no process but itself.
