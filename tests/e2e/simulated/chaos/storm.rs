@@ -37,8 +37,10 @@ pub(crate) fn configuration(pool: &str) -> String {
 
 /// Waits until the server has no process but itself.
 pub(crate) async fn quiet(server: &TestServer) {
-    eventually(PATIENCE, "idle processes go", async || children(server).is_empty().then_some(())).await;
-    assert!(zombies_of(server.pid()).is_empty());
+    eventually(PATIENCE, "idle processes go, and are waited for", async || {
+        (children(server).is_empty() && zombies_of(server.pid()).is_empty()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
