@@ -29,6 +29,8 @@ pub(crate) enum State {
 pub(crate) enum Permit {
     /// Go on.
     Start,
+    /// Go on, as the one that decides. Who gives that up, or succeeds, names the number.
+    Trial(u64),
     /// Not now: ask again then, or when something changed.
     Wait(Instant),
 }
@@ -43,12 +45,14 @@ pub(crate) struct Circuit {
     pauses: u32,
     /// When the last start was let through half-open: one that nobody hears of again must not hold all up.
     tried: Option<Instant>,
+    /// Starts that were let through half-open, ever: the number of the last one.
+    trials: u64,
 }
 
 impl Circuit {
     /// A circuit that lets everybody through.
     pub(crate) fn new() -> Self {
-        Self { state: State::Closed, failures: 0, pauses: 0, tried: None }
+        Self { state: State::Closed, failures: 0, pauses: 0, tried: None, trials: 0 }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -73,16 +77,18 @@ impl Circuit {
         if let Some(until) = self.would_wait(now) {
             return Permit::Wait(until);
         }
-        if self.state != State::Closed {
-            self.state = State::HalfOpen;
-            self.tried = Some(now);
+        if self.state == State::Closed {
+            return Permit::Start;
         }
-        Permit::Start
+        self.state = State::HalfOpen;
+        self.tried = Some(now);
+        self.trials += 1;
+        Permit::Trial(self.trials)
     }
 
-    /// A start that was let through to see came to nothing: the next one may.
-    pub(crate) fn given_up(&mut self, now: Instant) {
-        if self.state == State::HalfOpen {
+    /// A start that was let through to see came to nothing: the next one may, unless it has begun already.
+    pub(crate) fn given_up(&mut self, trial: u64, now: Instant) {
+        if self.state == State::HalfOpen && trial == self.trials {
             self.state = State::Open { until: now };
             self.tried = None;
         }
@@ -107,10 +113,14 @@ impl Circuit {
         opens
     }
 
-    /// A process has ended a turn well: all is forgotten. Whether the circuit has closed.
-    pub(crate) fn succeeded(&mut self) -> bool {
+    /// A process works: all is forgotten, unless starts are held back and it is not the one that was let through to see:
+    /// one that was there before says nothing of those that are started now. Whether the circuit has closed.
+    pub(crate) fn succeeded(&mut self, trial: Option<u64>) -> bool {
         let closes = self.state != State::Closed;
-        *self = Self::new();
+        if closes && trial != Some(self.trials) {
+            return false;
+        }
+        *self = Self { trials: self.trials, ..Self::new() };
         closes
     }
 }
@@ -135,11 +145,9 @@ mod tests {
         for _ in 0..LIMIT - 1 {
             circuit.failed(now, 0.0);
         }
-        assert!(!circuit.succeeded(), "it was not open");
-        let mut circuit = opened(now);
-        assert_eq!(circuit.ask(now), Permit::Wait(now + FIRST));
-        assert!(circuit.succeeded() && circuit.ask(now) == Permit::Start);
+        assert!(!circuit.succeeded(None), "it was not open");
         assert_eq!((circuit.failures(), circuit.state()), (0, State::Closed));
+        assert_eq!(opened(now).ask(now), Permit::Wait(now + FIRST));
     }
 
     #[test]
@@ -147,24 +155,40 @@ mod tests {
         let now = Instant::now();
         let mut circuit = opened(now);
         let later = now + FIRST;
-        assert_eq!(circuit.ask(later), Permit::Start);
+        assert_eq!(circuit.ask(later), Permit::Trial(1));
         assert!(matches!(circuit.ask(later), Permit::Wait(_)), "one alone");
         assert!(circuit.failed(later, 1.0), "it is open again");
         assert_eq!(circuit.ask(later), Permit::Wait(later + 2 * FIRST), "for twice as long");
-        assert_eq!(circuit.ask(later + 2 * FIRST), Permit::Start);
-        assert!(circuit.succeeded());
+        assert_eq!(circuit.ask(later + 2 * FIRST), Permit::Trial(2));
+        assert!(circuit.succeeded(Some(2)));
         assert_eq!(circuit.ask(later), Permit::Start);
+    }
+
+    #[test]
+    fn while_starts_are_held_back_only_the_one_that_was_let_through_counts() {
+        let now = Instant::now();
+        let mut circuit = opened(now);
+        assert!(!circuit.succeeded(None), "a process that was there before says nothing of new ones");
+        assert_eq!((circuit.ask(now), circuit.failures()), (Permit::Wait(now + FIRST), LIMIT));
+        assert_eq!(circuit.ask(now + FIRST), Permit::Trial(1));
+        assert!(!circuit.succeeded(None) && circuit.state() == State::HalfOpen);
+        assert!(circuit.failed(now + FIRST, 1.0));
+        let pause = circuit.would_wait(now + FIRST).unwrap() - (now + FIRST);
+        assert_eq!(pause, 2 * FIRST, "pauses grow whoever talks meanwhile");
     }
 
     #[test]
     fn a_start_that_is_never_heard_of_again_holds_up_nobody_for_ever() {
         let now = Instant::now();
         let mut circuit = opened(now);
-        assert_eq!(circuit.ask(now + FIRST), Permit::Start);
+        let later = now + FIRST + LONGEST;
+        assert_eq!(circuit.ask(now + FIRST), Permit::Trial(1));
         assert!(matches!(circuit.ask(now + LONGEST), Permit::Wait(_)));
-        assert_eq!(circuit.ask(now + FIRST + LONGEST), Permit::Start);
-        circuit.given_up(now + FIRST + LONGEST);
-        assert_eq!(circuit.ask(now + FIRST + LONGEST), Permit::Start, "who gives up makes room");
+        assert_eq!(circuit.ask(later), Permit::Trial(2));
+        circuit.given_up(1, later);
+        assert!(matches!(circuit.ask(later), Permit::Wait(_)), "it is another's turn by now");
+        circuit.given_up(2, later);
+        assert_eq!(circuit.ask(later), Permit::Trial(3), "who gives up makes room");
     }
 
     proptest! {
@@ -177,15 +201,16 @@ mod tests {
             for (event, seconds, dice) in events {
                 now += Duration::from_secs(seconds);
                 match event {
-                    0 => { circuit.succeeded(); }
+                    0 => { circuit.succeeded(None); }
                     1 => { circuit.failed(now, dice); }
                     _ => match circuit.ask(now) {
                         Permit::Start => {}
+                        Permit::Trial(trial) => if dice < 0.2 { circuit.succeeded(Some(trial)); },
                         Permit::Wait(until) => prop_assert!(until > now && until <= now + LONGEST),
                     },
                 }
             }
-            prop_assert_eq!(circuit.ask(now + LONGEST), Permit::Start);
+            prop_assert!(!matches!(circuit.ask(now + LONGEST), Permit::Wait(_)));
         }
     }
 }

@@ -4,6 +4,7 @@
 mod account;
 mod circuit;
 mod retries;
+mod trial;
 
 use std::{
     sync::{
@@ -23,6 +24,7 @@ use self::circuit::{Circuit, Permit, State};
 pub(crate) use self::{
     account::PATIENCE,
     retries::{AFTER_API_ERROR, AFTER_LOSS, delay},
+    trial::Trial,
 };
 use crate::telemetry::Figures;
 
@@ -97,18 +99,20 @@ impl BackendCondition {
         &self.0.figures
     }
 
-    /// Waits until a process may be started. `waits` is called once, if that is not at once.
+    /// Waits until a process may be started. `waits` is called once, if that is not at once. With a [`Trial`], the process
+    /// decides whether others are started.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing was let through then.
-    pub(crate) async fn may_start(&self, mut waits: impl FnMut()) {
+    pub(crate) async fn may_start(&self, mut waits: impl FnMut()) -> Option<Trial> {
         let mut told = false;
         loop {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let until = match self.inner().circuit.ask(Instant::now()) {
-                Permit::Start => return,
+                Permit::Start => return None,
+                Permit::Trial(number) => return Some(Trial::new(self.clone(), number)),
                 Permit::Wait(until) => until,
             };
             if !std::mem::replace(&mut told, true) {
@@ -125,6 +129,11 @@ impl BackendCondition {
     pub(crate) fn blocked(&self) -> Option<View> {
         self.inner().circuit.would_wait(Instant::now())?;
         Some(self.view())
+    }
+
+    /// Whether nothing is held against starts: a process that nobody waits for must not be the next to be lost.
+    pub(crate) fn starts_freely(&self) -> bool {
+        self.inner().circuit.state() == State::Closed
     }
 
     /// How it is.
@@ -176,13 +185,22 @@ impl BackendCondition {
     }
 
     /// A process ended a turn with a word of its own, whatever that was.
-    pub(crate) fn turn_ended(&self) {
+    pub(crate) fn turn_ended(&self, trial: Option<Trial>) {
+        match trial {
+            Some(trial) => trial.worked(),
+            None => self.process_works(None),
+        }
+    }
+
+    fn process_works(&self, trial: Option<u64>) {
         let mut inner = self.inner();
         if inner.circuit.failures() == 0 && inner.circuit.state() == State::Closed {
             return;
         }
-        inner.reason.clear();
-        let closed = inner.circuit.succeeded();
+        let closed = inner.circuit.succeeded(trial);
+        if inner.circuit.failures() == 0 {
+            inner.reason.clear();
+        }
         drop(inner);
         if closed {
             tracing::info!("processes work again");
@@ -191,9 +209,8 @@ impl BackendCondition {
         self.0.changed.notify_waiters();
     }
 
-    /// A start that was let through was given up before it came to anything.
-    pub(crate) fn start_given_up(&self) {
-        self.inner().circuit.given_up(Instant::now());
+    fn trial_given_up(&self, number: u64) {
+        self.inner().circuit.given_up(number, Instant::now());
         self.0.changed.notify_waiters();
     }
 

@@ -114,7 +114,11 @@ impl DispatcherTask {
             return;
         }
         let waiting = self.lines.fair.len() + self.starting.len();
-        if there == wanted || self.is_short() || !self.pool.has_room_beside(waiting) {
+        if there == wanted
+            || !self.condition.starts_freely()
+            || self.is_short()
+            || !self.pool.has_room_beside(waiting)
+        {
             return;
         }
         let now = Instant::now();

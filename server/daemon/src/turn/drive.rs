@@ -14,15 +14,15 @@ use uuid::Uuid;
 
 use super::{
     Demand, GivenBack, TurnTask,
-    end::{End, Said, counted},
+    end::{End, Said, counted, usage_of},
     reset_event,
-    retries::{Again, Next, account_limit},
+    retries::{Again, Next},
     store_failed,
 };
 use crate::{
     backend::chain,
     budget::Account,
-    condition::PATIENCE,
+    condition::{PATIENCE, Trial},
     dispatcher::{Lease, LeaseReport},
     live::{Ending, LiveEvent},
     telemetry::trace,
@@ -50,6 +50,8 @@ pub(super) struct Drive<'a> {
     pub(super) user_uuids: Vec<Uuid>,
     /// What its answer must be.
     pub(super) demand: Demand,
+    /// Its process is the one that decides whether others are started.
+    pub(super) trial: Option<Trial>,
     /// What answers cost that were not the last one.
     pub(super) spent: (Usage, f64),
     /// What it may cost, and does.
@@ -92,6 +94,7 @@ impl<'a> Drive<'a> {
             anew: false,
             user_uuids: Vec::new(),
             demand: Demand::Nothing,
+            trial: None,
             spent: (Usage::default(), 0.0),
             account,
         }
@@ -115,7 +118,11 @@ impl<'a> Drive<'a> {
                 Some(started) => started,
                 None => match self.start().await {
                     Ok(started) => started,
-                    Err(Some(end)) => return self.over(*end).await,
+                    Err(Some(end)) => {
+                        // Of an attempt before.
+                        let end = end.remembered(self.is_remembered());
+                        return self.over(end).await;
+                    }
                     Err(None) => return self.broken(),
                 },
             };
@@ -143,7 +150,11 @@ impl<'a> Drive<'a> {
                     let failure = again.why.clone();
                     // Nothing is tried again beyond a budget.
                     let spent = self.account.exceeded().is_some();
-                    match if spent { Next::Not } else { self.again(claim, *again).await } {
+                    let next = if spent { Next::Not } else { self.again(claim, *again).await };
+                    if let (Next::Go | Next::Over(_), Some(end)) = (&next, &end) {
+                        self.spend(end);
+                    }
+                    match next {
                         Next::Go => {}
                         Next::Over(end) => return self.over(*end).await,
                         Next::Broken => return self.broken(),
@@ -165,12 +176,18 @@ impl<'a> Drive<'a> {
         }
     }
 
+    /// Counts what an answer cost that is not the turn's.
+    pub(super) fn spend(&mut self, end: &TurnEnd) {
+        self.spent.0 += usage_of(end);
+        self.spent.1 += end.cost_usd;
+    }
+
     /// The end of a turn that the API could not take, and that is not tried again.
     fn given_up(&mut self, claim: Claim, end: TurnEnd) -> End {
         self.keep_transcript();
         let limited = matches!(end.outcome, Outcome::Failed { reason: Cli::RateLimited, .. });
         let said = match self.task.condition.account_blocked().filter(|_| limited) {
-            Some(until) => Said::Judged(account_limit(until)),
+            Some(until) => Said::Judged(self.account_limit(until)),
             None => Said::Nothing,
         };
         End::answered(&self.turn, claim, end, said, self.first_token, || self.task.live.text())
@@ -191,7 +208,12 @@ impl<'a> Drive<'a> {
                         live.request_end(Ending::Fail(failure));
                     }
                 }
-                TurnUpdate::OutputBegan => self.output_began = true,
+                TurnUpdate::OutputBegan => {
+                    self.output_began = true;
+                    if let Some(trial) = self.trial.take() {
+                        trial.worked();
+                    }
+                }
                 TurnUpdate::Text(text) => {
                     self.first_token.get_or_insert_with(|| SystemTime::now().into());
                     live.push_text(&text);

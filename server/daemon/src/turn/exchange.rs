@@ -14,12 +14,15 @@ use super::{
     drive::{Attempt, Drive},
     end::Said,
     process::died,
-    retries::{Again, account_limit},
+    retries::Again,
 };
 use crate::{
     backend::{Worker, chain},
     live::wanted,
 };
+
+/// How long a process may still say something once it was silent for too long: it may have been the server that stood still.
+const AFTER_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a turn is being ended before the backend has ended it.
 enum Instead {
@@ -53,6 +56,7 @@ impl Drive<'_> {
         let mut until = self.deadline;
         let silence = self.task.silence_timeout;
         let mut quiet_until = updates.last_heard() + silence;
+        let mut doubted = None;
         loop {
             let asked = instead.is_some();
             tokio::select! {
@@ -66,7 +70,7 @@ impl Drive<'_> {
                         // It waits longer than the turn has time.
                         Ok(None) if instead.is_none() && self.patient_until >= self.deadline => {
                             if let Some(reset) = self.task.condition.account_blocked() {
-                                instead = Some(Instead::Asked(account_limit(reset)));
+                                instead = Some(Instead::Asked(self.account_limit(reset)));
                                 until = self.interrupt(process.as_ref()).await;
                             }
                         }
@@ -92,7 +96,10 @@ impl Drive<'_> {
                 () = tokio::time::sleep_until(quiet_until), if !asked => {
                     // A pause that the backend has announced is none of its silence.
                     quiet_until = updates.last_heard().max(self.patient_until) + silence;
-                    if quiet_until <= Instant::now() && !updates.has_waiting() {
+                    let silent = quiet_until <= Instant::now() && !updates.has_waiting();
+                    if silent && doubted.replace(updates.last_heard()) != Some(updates.last_heard()) {
+                        quiet_until = Instant::now() + AFTER_PAUSE;
+                    } else if silent {
                         tracing::warn!(turn.id = %self.turn.id, "its process has said nothing for too long");
                         instead = Some(Instead::Stalled);
                         until = self.interrupt(process.as_ref()).await;
@@ -130,7 +137,7 @@ impl Drive<'_> {
     /// The backend ended the turn, perhaps because it was interrupted.
     async fn answered(&mut self, end: Box<TurnEnd>, instead: Option<Instead>, claim: Claim) -> Attempt {
         if !matches!(instead, Some(Instead::Stalled)) {
-            self.task.condition.turn_ended();
+            self.task.condition.turn_ended(self.trial.take());
         }
         match instead {
             None => match self.too_long(&end).or_else(|| Again::after(&end, self.output_began)) {
@@ -149,7 +156,11 @@ impl Drive<'_> {
                 let failure = self.stalled();
                 if !self.output_began {
                     self.end_process(Stop::Now).await;
-                    return self.lost(failure, claim).await;
+                    let attempt = self.lost(failure, claim).await;
+                    if !matches!(attempt, Attempt::Ended(..)) {
+                        self.spend(&end);
+                    }
+                    return attempt;
                 }
                 self.retire = true;
                 let transition = Transition::Fail { failure, partial_text: String::new() };

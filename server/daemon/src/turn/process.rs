@@ -61,6 +61,9 @@ impl Drive<'_> {
         if let Some(reason) = reset {
             let reason = self.rebuild(reason).await;
             self.append(started.lease, EventKind::SessionReset { reason }).await.map_err(|()| None)?;
+        } else {
+            // It remembers, whatever an attempt before had to be told.
+            self.memory = None;
         }
         Ok((user_uuid, started.lease))
     }
@@ -90,20 +93,24 @@ impl Drive<'_> {
             let starting = async {
                 let waits_for = WaitsFor::Backend;
                 let place = Place { position: 0, ahead: 0, waits_for };
-                condition.may_start(|| self.task.live.push(LiveEvent::Queued(place))).await;
+                let trial = condition.may_start(|| self.task.live.push(LiveEvent::Queued(place))).await;
                 let (id, conversation) = (self.lease.instance_id, &self.conversation);
-                self.task.backend.start(id, conversation, model.as_deref(), self.take_up()).await
+                (trial, self.task.backend.start(id, conversation, model.as_deref(), self.take_up()).await)
             };
             let starting = starting.instrument(trace::start_process(attempt));
             let transition = tokio::select! {
                 started = starting => match started {
-                    Ok(running) => return Ok(running),
-                    Err(error @ StartError::NotFound { .. }) => {
+                    (trial, Ok(running)) => {
+                        self.trial = trial;
+                        return Ok(running);
+                    }
+                    (_, Err(error @ StartError::NotFound { .. })) => {
                         fail(FailureReason::ClaudeNotFound, chain(&error))
                     }
-                    Err(error) => {
+                    (trial, Err(error)) => {
                         failures += 1;
                         condition.start_failed(&chain(&error));
+                        drop(trial);
                         let pause = delay(AFTER_LOSS, failures, retry.max_delay, dice());
                         let left = attempt + failures < retry.max_attempts;
                         // Nothing is lost but time: no attempt is spent on it, and there is no event.
@@ -120,7 +127,6 @@ impl Drive<'_> {
                     fail(FailureReason::TurnTimeout, "its time was over before its process was ready".to_owned())
                 }
             };
-            condition.start_given_up();
             return Err(Box::new(End::unstarted(attempt, transition)));
         }
     }
@@ -170,6 +176,11 @@ impl Drive<'_> {
     pub(super) async fn end_process(&mut self, how: Stop) -> Option<ExitInfo> {
         let mut running = self.lease.running.take()?;
         let exit = running.process.stop(how).await;
+        if let Some(trial) = self.trial.take()
+            && matches!(exit.cause, ExitCause::Crashed | ExitCause::Protocol(_))
+        {
+            trial.died();
+        }
         self.report.exit = Some(crate::dispatcher::exit_record(&exit));
         self.task.backend.keep_left_transcript(self.lease.instance_id, &self.conversation, &mut running);
         Some(exit)

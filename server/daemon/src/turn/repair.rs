@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     answer::{Demand, Verdict},
     drive::{Attempt, Drive},
-    end::{Said, usage_of},
+    end::Said,
 };
 use crate::telemetry::trace;
 
@@ -72,9 +72,7 @@ impl Drive<'_> {
     /// Commits that the first answer is void, tells, and sends the message.
     async fn repair(&mut self, first: &TurnEnd, message: String, claim: Claim) -> Attempt {
         let user_uuid = Uuid::new_v4();
-        let (usage, cost_usd) = (usage_of(first), first.cost_usd);
-        self.spent.0 += usage;
-        self.spent.1 += cost_usd;
+        self.spend(first);
         match self.task.store.repair_turn(claim, self.turn.id, self.turn.attempt, user_uuid).await {
             Ok((turn, event)) => {
                 self.task.figures.answer_repaired();

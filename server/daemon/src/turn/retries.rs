@@ -99,13 +99,17 @@ impl Drive<'_> {
     /// How long to wait and until when, if it is to be tried again.
     fn plan(&self, again: &Again) -> Option<(Duration, Option<SystemTime>)> {
         let retry = &self.task.retry;
-        if self.turn.attempt >= retry.max_attempts {
+        let limited = self.task.condition.account_blocked().filter(|_| again.by_api);
+        // Told anew once in the turn's life.
+        let anew = again.why.reason == FailureReason::PromptTooLong;
+        // Neither is a retry in hope: the one waits for a known time, the other changes what is sent.
+        let free = anew || limited.is_some();
+        if !free && self.turn.attempt >= retry.max_attempts {
             return None;
         }
-        let limited = self.task.condition.account_blocked().filter(|_| again.by_api);
         let (wait, until) = match limited {
-            // It is told anew, and nothing is gained by waiting.
-            _ if again.why.reason == FailureReason::PromptTooLong => (Duration::ZERO, None),
+            // Nothing is gained by waiting.
+            _ if anew => (Duration::ZERO, None),
             Some(until) => (left(until) + AFTER_RESET.mul_f64(dice()), Some(until)),
             None => {
                 let first = if again.by_api { AFTER_API_ERROR } else { AFTER_LOSS };
@@ -113,7 +117,12 @@ impl Drive<'_> {
             }
         };
         let in_time = Instant::now() + wait < self.deadline;
-        (in_time && self.task.condition.take_retry(retry.budget)).then_some((wait, until))
+        (in_time && (free || self.task.condition.take_retry(retry.budget))).then_some((wait, until))
+    }
+
+    /// The end of a turn that does not wait for the account's limit.
+    pub(super) fn account_limit(&self, until: SystemTime) -> Transition {
+        account_limit(until, Instant::now() + left(until) >= self.deadline)
     }
 
     /// Waits until the account's limit is lifted, where one holds; `Err`: the turn ends meanwhile.
@@ -123,7 +132,7 @@ impl Drive<'_> {
         while let Some(until) = self.task.condition.account_blocked() {
             let wait = left(until);
             if Instant::now() + wait >= self.deadline {
-                return Err(account_limit(until));
+                return Err(self.account_limit(until));
             }
             if !std::mem::replace(&mut told, true) {
                 self.task.live.push(LiveEvent::ApiRetry {
@@ -150,11 +159,11 @@ fn left(until: SystemTime) -> Duration {
     until.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
-/// The end of a turn that cannot wait for the account's limit.
-pub(super) fn account_limit(until: SystemTime) -> Transition {
+fn account_limit(until: SystemTime, too_late: bool) -> Transition {
     let message = format!(
-        "the account's limit with the Messages API is reached; it is lifted at {}, after the turn's time",
-        humantime::format_rfc3339_seconds(until)
+        "the account's limit with the Messages API is reached; it is lifted at {}{}",
+        humantime::format_rfc3339_seconds(until),
+        if too_late { ", after the turn's time" } else { "" }
     );
     Transition::Fail {
         failure: Failure::new(FailureReason::AccountLimit, message),
@@ -176,6 +185,16 @@ mod tests {
             num_turns: 1,
             duration: Duration::ZERO,
         }
+    }
+
+    #[test]
+    fn a_limit_is_said_to_end_after_the_turn_s_time_only_where_it_does() {
+        let words = |too_late| match account_limit(SystemTime::UNIX_EPOCH, too_late) {
+            Transition::Fail { failure, .. } => failure.message,
+            other => panic!("{other:?}"),
+        };
+        assert!(words(true).ends_with("lifted at 1970-01-01T00:00:00Z, after the turn's time"));
+        assert!(words(false).ends_with("lifted at 1970-01-01T00:00:00Z"));
     }
 
     #[test]

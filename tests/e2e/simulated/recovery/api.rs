@@ -56,6 +56,23 @@ async fn an_overloaded_api_is_asked_again_and_the_prompt_is_once_in_the_memory()
 }
 
 #[tokio::test]
+async fn what_an_attempt_cost_that_came_to_nothing_is_in_the_turn_s_cost() {
+    let result = serde_json::json!({
+        "type": "result", "subtype": "success", "is_error": true, "api_error_status": 529, "num_turns": 1,
+        "duration_ms": 1, "duration_api_ms": 1, "terminal_reason": "api_error", "result": "API Error: 529",
+        "session_id": "s", "uuid": "u", "total_cost_usd": 0.75, "usage": { "input_tokens": 70_000, "output_tokens": 7 },
+    });
+    let turns = format!("turns:\n  - {{ once: instance, steps: [{{ raw: '{result}' }}, hang] }}\n");
+    let server = quick(playing_turns(&turns)).start().await;
+    let client = server.client().await;
+    let heard = client.ask(&client.new_conversation().await, "hello").await;
+    completed(heard.turn());
+    let (turn, usage) = (heard.turn(), heard.turn().usage.unwrap());
+    assert_eq!(turn.attempt, 2);
+    assert!(turn.cost_usd > 0.75 && usage.input_tokens >= 70_000, "{turn:?}");
+}
+
+#[tokio::test]
 async fn what_trying_again_cannot_mend_is_not_tried_again() {
     for (status, reason, attempts) in [
         (529, "API_OVERLOADED", 3),

@@ -73,7 +73,31 @@ async fn who_has_a_process_is_served_while_no_other_is_started() {
     }
     assert_eq!(state(&client).await, BackendState::Open);
     completed(client.ask(&served, "hello").await.turn());
-    assert_eq!(state(&client).await, BackendState::Available, "a good turn forgets what was");
+    let state = state(&client).await;
+    assert_ne!(state, BackendState::Available, "a process that was there before says nothing of new ones");
+}
+
+#[tokio::test]
+async fn starts_go_on_as_soon_as_the_one_let_through_has_begun_to_answer() {
+    let server = playing_turns(BROKEN).configuration("retry: { max_attempts: 1 }\n").start().await;
+    let client = server.client().await;
+    for _ in 0..5 {
+        failed(client.ask(&client.new_conversation().await, "hello").await.turn(), "SPAWN_FAILED");
+    }
+    play_from_now_on(&server, "turns:\n  - { when: { equals: long }, steps: [{ text: begun }, hang] }\n");
+    let conversation = client.new_conversation().await;
+    eventually(PATIENCE, "the turn that decides", async || {
+        try_submit(&client, &conversation, "long").await.ok()
+    })
+    .await;
+    // It does not end, and yet others are served.
+    let other = client.new_conversation().await;
+    let turn = eventually(PATIENCE, "another accepted turn", async || {
+        try_submit(&client, &other, "hello").await.ok()
+    })
+    .await;
+    completed(&crate::simulated::support::wait(&client, &turn.id).await);
+    assert_eq!(state(&client).await, BackendState::Available);
 }
 
 #[tokio::test]
