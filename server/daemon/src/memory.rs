@@ -50,12 +50,17 @@ impl Default for Derived {
     }
 }
 
-/// How many instances there may be where it is not set. A control group's memory is ours, of a machine's we take half.
-pub(crate) fn derived(facts: &MemoryFacts, backend: BackendKind, reserve: Option<u64>) -> Derived {
-    let each = match backend {
+/// What a process of a backend takes, bytes.
+fn of_process(backend: BackendKind) -> u64 {
+    match backend {
         BackendKind::Claude => CLAUDE_BYTES,
         BackendKind::Simulated => SIMULATED_BYTES,
-    };
+    }
+}
+
+/// How many instances there may be where it is not set. A control group's memory is ours, of a machine's we take half.
+pub(crate) fn derived(facts: &MemoryFacts, backend: BackendKind, reserve: Option<u64>) -> Derived {
+    let each = of_process(backend);
     let group = facts.group.map(|group| (group.most, "the control group's memory of", group.most));
     let machine = facts.machine.map(|machine| (machine.most / 2, "half of the machine's", machine.most));
     let Some((ours, what, most)) = group.into_iter().chain(machine).min_by_key(|(ours, ..)| *ours) else {
@@ -95,18 +100,41 @@ pub(crate) struct Memory {
     pub free: Option<u64>,
     /// Bytes that are kept.
     pub reserve: u64,
+    /// Bytes that a process takes, before it has them.
+    pub each: u64,
     /// Whether there is too little for one more process.
     pub short: bool,
 }
 
 impl Memory {
     /// As the facts have it. It is short below the reserve, and until there is a tenth more than that.
-    pub(crate) fn judge(facts: &MemoryFacts, set: Option<u64>, was_short: bool) -> Self {
+    pub(crate) fn judge(
+        facts: &MemoryFacts,
+        backend: BackendKind,
+        set: Option<u64>,
+        was_short: bool,
+    ) -> Self {
         let free = facts.machine.into_iter().chain(facts.group).map(Room::left).min();
         let reserve = reserve(facts, set);
         let enough = if was_short { reserve.saturating_add(reserve / 10) } else { reserve };
         let stalled = facts.stalled_percent.is_some_and(|stalled| stalled >= STALLED_PERCENT);
-        Self { free, reserve, short: stalled || free.is_some_and(|free| free < enough) }
+        let short = stalled || free.is_some_and(|free| free < enough);
+        Self { free, reserve, each: of_process(backend), short }
+    }
+
+    /// Whether one more process may start, beside so many that may not have taken theirs when it was looked.
+    pub(crate) fn room_beside(&self, starting: usize) -> bool {
+        self.leaves(starting, self.reserve)
+    }
+
+    /// Whether there would be enough, also once it was short, after so many more processes.
+    pub(crate) fn spares_room(&self, more: usize) -> bool {
+        self.leaves(more, self.reserve.saturating_add(self.reserve / 10))
+    }
+
+    fn leaves(&self, processes: usize, least: u64) -> bool {
+        let taken = self.each.saturating_mul(u64::try_from(processes).unwrap_or(u64::MAX));
+        !self.short && self.free.is_none_or(|free| free.checked_sub(taken).is_some_and(|left| left >= least))
     }
 }
 
@@ -128,7 +156,11 @@ fn watch_every(
     settings: Settings,
     probe: Probe,
 ) -> watch::Receiver<Memory> {
-    let now = Memory::judge(&probe(), settings.now().pool.memory_reserve, false);
+    let judge = move |facts: &MemoryFacts, was_short| {
+        let config = settings.now();
+        Memory::judge(facts, config.backend, config.pool.memory_reserve, was_short)
+    };
+    let now = judge(&probe(), false);
     let (sender, receiver) = watch::channel(now);
     tracker.spawn(async move {
         let look = async {
@@ -138,7 +170,7 @@ fn watch_every(
                 tokio::time::sleep(if near { tense } else { calm }).await;
                 let looking = Arc::clone(&probe);
                 let Ok(facts) = tokio::task::spawn_blocking(move || looking()).await else { return };
-                let now = Memory::judge(&facts, settings.now().pool.memory_reserve, last.short);
+                let now = judge(&facts, last.short);
                 sender.send_if_modified(|memory| {
                     *memory = now;
                     last.short || now.short
@@ -187,15 +219,33 @@ mod tests {
 
     #[test]
     fn memory_is_short_below_the_reserve_and_until_there_is_a_tenth_more() {
-        let judge = |left, was_short| Memory::judge(&facts(room(16 * GIB, left), None), Some(GIB), was_short);
-        assert!(!judge(GIB, false).short && judge(GIB - 1, false).short);
-        assert!(judge(GIB, true).short && !judge(GIB + GIB / 10, true).short);
-        let group = Memory::judge(&facts(room(16 * GIB, 9 * GIB), room(4 * GIB, 100)), None, false);
+        let judge =
+            |facts: &MemoryFacts, set, was_short| Memory::judge(facts, BackendKind::Claude, set, was_short);
+        let of_machine = |left, was_short| judge(&facts(room(16 * GIB, left), None), Some(GIB), was_short);
+        assert!(!of_machine(GIB, false).short && of_machine(GIB - 1, false).short);
+        assert!(of_machine(GIB, true).short && !of_machine(GIB + GIB / 10, true).short);
+        let group = judge(&facts(room(16 * GIB, 9 * GIB), room(4 * GIB, 100)), None, false);
         assert_eq!((group.free, group.short), (Some(100), true), "the tightest counts");
         assert_eq!(group.reserve, LEAST_RESERVE);
         let stalled = MemoryFacts { stalled_percent: Some(60.0), ..facts(room(16 * GIB, 9 * GIB), None) };
-        assert!(Memory::judge(&stalled, None, false).short, "what cannot go on is short of memory");
-        assert!(!Memory::judge(&facts(None, None), None, false).short, "nobody knows");
+        assert!(judge(&stalled, None, false).short, "what cannot go on is short of memory");
+        assert!(!judge(&facts(None, None), None, false).short, "nobody knows");
+    }
+
+    #[test]
+    fn processes_that_start_have_their_memory_reserved_before_they_take_it() {
+        let free =
+            |left| Memory::judge(&facts(room(16 * GIB, left), None), BackendKind::Claude, Some(GIB), false);
+        let memory = free(3 * GIB);
+        let started = (0..25).take_while(|starting| memory.room_beside(*starting)).count();
+        assert_eq!(started, 9, "eight have their 250 MiB and the ninth what is left above the reserve");
+        assert!(free(GIB).room_beside(0), "one at a time goes on as long as memory is not short");
+        assert!(!free(GIB).spares_room(1), "but nothing is made in advance from the last of it");
+        let (above, each) = (GIB + GIB / 10, CLAUDE_BYTES);
+        assert!(free(above + each).spares_room(1) && !free(above + each - 1).spares_room(1));
+        assert!(!free(above + each).spares_room(2) && !free(GIB - 1).room_beside(0));
+        let unknown = Memory::judge(&facts(None, None), BackendKind::Claude, None, false);
+        assert!(unknown.room_beside(999) && unknown.spares_room(999), "nobody knows");
     }
 
     #[tokio::test]

@@ -29,7 +29,8 @@ const NEWEST: f64 = 0.2;
 pub(super) struct Pace {
     /// Moving average of how long turns have their instance, seconds.
     turn_seconds: Option<f64>,
-    last_end: Option<Instant>,
+    /// Since when turns run, without a moment in which none did, and none has ended.
+    waiting_since: Option<Instant>,
     /// Until when each module was sent away: who comes next gets a later time, or all would come at once.
     promised: HashMap<Name, Instant>,
 }
@@ -39,14 +40,21 @@ impl Pace {
     pub(super) fn ended(&mut self, took: Duration, now: Instant) {
         let took = took.as_secs_f64();
         self.turn_seconds = Some(self.turn_seconds.map_or(took, |mean| mean + (took - mean) * NEWEST));
-        self.last_end = Some(now);
+        self.waiting_since = Some(now);
+    }
+
+    /// A turn gets an instance while no other has one.
+    pub(super) fn began(&mut self, now: Instant) {
+        self.waiting_since = Some(now);
     }
 
     /// Time between two ends while so many run. Where nothing has ended for longer than usual, it is at least that.
     fn interval(&self, running: usize, now: Instant) -> Duration {
         let Some(mean) = self.turn_seconds else { return UNKNOWN };
         let usual = Duration::from_secs_f64(mean / running.max(1) as f64);
-        usual.max(self.last_end.map_or(Duration::ZERO, |last| now.saturating_duration_since(last)))
+        // Where nothing runs, nothing is slow.
+        let since = self.waiting_since.filter(|_| running > 0);
+        usual.max(since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)))
     }
 
     /// When somebody of this module may come back: as places are shared among so many modules. `jitter` is from 0 to 1.
@@ -102,8 +110,8 @@ impl DispatcherTask {
         if let Some(refused) = self.failing(conversation, target) {
             return Some(refused);
         }
-        if self.pool.all_held() && !served {
-            return Some(Refused::AllInstancesPinned(self.options.max_instances));
+        if !served && let Some(held) = self.held_for(pair) {
+            return Some(held);
         }
         target
             .filter(|id| self.pool.get(*id).is_none_or(|entry| entry.state == InstanceState::Stopping))
@@ -138,7 +146,7 @@ impl DispatcherTask {
             .and_then(|id| self.pool.get(id))
             .is_some_and(|entry| entry.state == InstanceState::Idle);
         let spare = || new.is_fresh(self.options.default_model.as_deref()) && self.pool.has_ready_spare();
-        let slot = || (self.pool.has_room() && !self.is_short()) || spare();
+        let slot = || (self.pool.has_room() && self.lines.no_start().is_none()) || spare();
         idle || (self.pool.has_room_for(pair) && slot())
     }
 }
@@ -165,6 +173,19 @@ mod tests {
         assert_eq!(pace.retry_after(&a, 4, 1, later, 0.0), MS(5000), "nothing ended for so long");
         pace.ended(MS(2000), later);
         assert_eq!(pace.retry_after(&b, 4, 1, later, 1.0), MS(550), "spread by a tenth");
+    }
+
+    #[test]
+    fn time_in_which_nothing_ran_is_not_taken_for_slowness() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        pace.ended(MS(2000), start);
+        let later = start + MS(3_600_000);
+        assert_eq!(pace.retry_after(&"a".into(), 0, 1, later, 0.0), MS(2000), "nothing runs");
+        pace.began(later);
+        let later = later + MS(10);
+        assert_eq!(pace.retry_after(&"b".into(), 1, 1, later, 0.0), MS(2000), "it has only begun");
+        let later = later + MS(5000);
+        assert_eq!(pace.retry_after(&"c".into(), 1, 1, later, 0.0), MS(5010), "now it takes long");
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Stopped(InstanceId, Option<InstanceExit>),
     /// A stopping instance's turn has had its grace.
     StopGraceOver(InstanceId),
+    /// What waited for memory that other starts take may look again.
+    StartsSettle,
     /// Draining has had its time.
     DrainGraceOver,
 }

@@ -4,7 +4,7 @@ use claude_comms_model::{Instance, InstanceExit, InstanceId, InstanceState, inst
 use claude_comms_supervisor::{ExitCause, ExitInfo, ProcessState};
 
 use super::{
-    Command, InstanceView, NewInstance, Refused,
+    Command, Held, InstanceView, NewInstance, Refused,
     admission::LEAST_FOR_MEMORY,
     command::Reply,
     task::{DispatcherTask, now},
@@ -71,7 +71,7 @@ impl DispatcherTask {
             }
             self.begin_stop(served);
         } else if self.pool.all_held() {
-            return starting.refuse(Refused::AllInstancesPinned(self.options.max_instances));
+            return starting.refuse(Refused::AllInstancesPinned(Held::all(self.options.max_instances)));
         }
         self.starting.push(starting);
     }
@@ -83,11 +83,13 @@ impl DispatcherTask {
             if starting.reply.is_closed() {
                 // Who asked has gone: nothing is started behind anybody's back.
             } else if self.pool.all_held() {
-                starting.refuse(Refused::AllInstancesPinned(self.options.max_instances));
+                starting.refuse(Refused::AllInstancesPinned(Held::all(self.options.max_instances)));
             } else if self.is_short() || self.pool.of_conversation(starting.new.conversation.id).is_some() {
                 waiting.push(starting);
             } else if self.pool.is_full() {
                 wanted += 1;
+                waiting.push(starting);
+            } else if !self.may_start() {
                 waiting.push(starting);
             } else {
                 self.launch(starting);

@@ -157,6 +157,8 @@ pub(crate) struct Lines {
     granted: usize,
     /// Why no process may be started, if none may.
     pub(super) held: Option<WaitsFor>,
+    /// No process may be started until those that start have the memory they take.
+    pub(super) crowded: bool,
     /// Whether somebody's place may be another than what was told.
     pub(super) moved: bool,
 }
@@ -251,6 +253,20 @@ impl Lines {
         self.held = why;
         self.moved = true;
         self.fresh.extend(self.bound.values());
+    }
+
+    /// Those that start may take what memory there is, or it is to be looked again whether they do.
+    pub(crate) fn crowd(&mut self, crowded: bool) {
+        self.crowded = crowded;
+        self.moved = true;
+        if !crowded {
+            self.fresh.extend(self.bound.values());
+        }
+    }
+
+    /// Why no process may be started now.
+    pub(super) fn no_start(&self) -> Option<WaitsFor> {
+        self.held.or(self.crowded.then_some(WaitsFor::Memory))
     }
 
     /// A turn in front waits for a slot.

@@ -1,17 +1,46 @@
 //! What the dispatcher's task does while memory is short: nothing is started, and what is idle goes, one after the other.
 
+use std::time::Duration;
+
 use claude_comms_model::{ConversationId, InstanceId, InstanceState};
 
-use super::{Refused, task::DispatcherTask};
+use super::{Command, Refused, task::DispatcherTask};
 use crate::{
     live::WaitsFor,
     memory::{Memory, size},
 };
 
+/// So long after its start a process may not have taken its memory yet, or not when that was looked at.
+const SETTLES: Duration = Duration::from_secs(2);
+/// When what waits for those looks again.
+const AGAIN: Duration = Duration::from_millis(250);
+
 impl DispatcherTask {
     /// Whether no process may be started.
     pub(super) fn is_short(&self) -> bool {
         self.lines.held == Some(WaitsFor::Memory)
+    }
+
+    /// Whether a process may be started. Memory is looked at now and then, and those that start have not taken theirs yet:
+    /// what they will take is not given twice. If not, it is asked again soon.
+    pub(super) fn may_start(&mut self) -> bool {
+        if self.lines.no_start().is_some() {
+            return false;
+        }
+        let memory = *self.memory.borrow();
+        if memory.room_beside(self.pool.len()) || memory.room_beside(self.pool.starting(SETTLES)) {
+            return true;
+        }
+        tracing::debug!("starts wait until memory has been looked at again");
+        self.lines.crowd(true);
+        self.later(AGAIN, Command::StartsSettle);
+        false
+    }
+
+    /// Whether memory leaves room for a process that nobody waits for.
+    pub(super) fn may_start_spare(&self) -> bool {
+        let memory = *self.memory.borrow();
+        self.lines.no_start().is_none() && memory.spares_room(self.pool.starting(SETTLES) + 1)
     }
 
     /// Memory was looked at.
@@ -44,12 +73,15 @@ impl DispatcherTask {
         {
             tracing::info!(instance.id = %idle, free, "instance ends to free memory");
             self.figures.instance_evicted("memory");
+            if self.pool.get(idle).is_some_and(|entry| entry.spare) {
+                self.spare_shed();
+            }
             self.begin_stop(idle);
         }
     }
 
     /// Why nothing is started, for who asks for it.
-    pub(super) fn memory_pressure(&mut self, retry_after: std::time::Duration) -> Refused {
+    pub(super) fn memory_pressure(&mut self, retry_after: Duration) -> Refused {
         let now = *self.memory.borrow();
         Refused::MemoryPressure { free: now.free.unwrap_or(0), reserve: now.reserve, retry_after }
     }

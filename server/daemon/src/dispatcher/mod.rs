@@ -7,6 +7,7 @@ mod control;
 mod drain;
 mod fair;
 mod health;
+mod held;
 mod instances;
 mod lines;
 mod memory;
@@ -32,6 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use command::{Command, LeaseReport};
+pub use held::Held;
 pub(crate) use instances::exit_record;
 pub(crate) use lines::Lease;
 pub(crate) use modules::ModuleLoad;
@@ -140,10 +142,8 @@ pub enum Refused {
     #[error("{0}")]
     BudgetExceeded(Box<Exceeded>),
     /// No slot will ever be free.
-    #[error(
-        "every instance is pinned or paused, which is as many as pool.max_instances allows ({0}); stop or resume one, or raise it"
-    )]
-    AllInstancesPinned(usize),
+    #[error("{0}")]
+    AllInstancesPinned(Held),
     /// Processes die one after the other: none is started for now.
     #[error("the backend fails: {} processes were lost one after the other, and none is started for now; the last one: {}", .0.failures, .0.reason)]
     BackendFailing(Box<crate::condition::View>),

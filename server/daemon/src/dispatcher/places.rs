@@ -57,13 +57,13 @@ impl Lines {
         let slot = self.slots.get(&id).filter(|_| self.fair.contains(id));
         let ahead = slot.map_or(0, |slot| self.fair.before_last_of(&slot.pair.source));
         let limited = || slot.filter(|slot| !may(&slot.pair)).map(|_| WaitsFor::ModuleLimit);
-        let waits_for = if slot.is_some() { self.held.or_else(limited) } else { self.cold(id) };
+        let waits_for = if slot.is_some() { self.no_start().or_else(limited) } else { self.cold(id) };
         place(position, ahead, waits_for)
     }
 
     /// What a turn waits for whose own instance has no process and may get none.
     fn cold(&self, id: TurnId) -> Option<WaitsFor> {
-        self.held.filter(|_| self.slots.get(&id).is_some_and(|slot| slot.cold))
+        self.no_start().filter(|_| self.slots.get(&id).is_some_and(|slot| slot.cold))
     }
 
     fn tell_places(&mut self, may: impl Fn(&Pair) -> bool) {
@@ -71,13 +71,14 @@ impl Lines {
             return;
         }
         let in_front = self.bound.values().map(|id| (*id, 0, self.cold(*id)));
+        let held = self.no_start();
         // Those whose module is at its limit wait for one of their own.
         let (mut free, mut limited) = (0, HashMap::<Name, usize>::new());
         let ordered = self.fair.in_order().map(|(id, pair)| {
-            let is_limited = self.held.is_none() && !may(&pair);
+            let is_limited = held.is_none() && !may(&pair);
             let before = if is_limited { limited.entry(pair.target).or_default() } else { &mut free };
             *before += 1;
-            (id, *before - 1, self.held.or(is_limited.then_some(WaitsFor::ModuleLimit)))
+            (id, *before - 1, held.or(is_limited.then_some(WaitsFor::ModuleLimit)))
         });
         let fronts: Vec<(TurnId, usize, Option<WaitsFor>)> = in_front.chain(ordered).collect();
         for (id, ahead, waits_for) in fronts {

@@ -1,8 +1,10 @@
 //! Who gets an instance: turns whose conversation has one wait for that alone, all others get slots in the fair order.
 
+use std::time::Instant;
+
 use claude_comms_model::{InstanceId, InstanceState, TurnId};
 
-use super::{Lease, Refused, task::DispatcherTask};
+use super::{Held, Lease, Refused, task::DispatcherTask};
 use crate::{backend::Running, pair::Pair, pool::Grant};
 
 impl DispatcherTask {
@@ -21,7 +23,10 @@ impl DispatcherTask {
             self.look(id);
         }
         self.give_slots();
-        let wanted = if self.is_short() { 0 } else { self.wanted_slots() };
+        if self.pool.has_module_limits() {
+            self.refuse_held();
+        }
+        let wanted = if self.lines.no_start().is_some() { 0 } else { self.wanted_slots() };
         self.make_room(wanted + self.pool.excess());
         self.make_room_for_modules();
     }
@@ -31,10 +36,11 @@ impl DispatcherTask {
         let Some(slot) = self.lines.slots.get(&id) else { return };
         let own = slot.target.or_else(|| self.pool.of_conversation(slot.conversation));
         match own {
-            Some(instance) if self.is_short() && self.is_dormant(instance) => {
+            Some(instance) if self.is_dormant(instance) && !self.may_start() => {
                 self.lines.wait_for(id, instance);
                 if let Some(slot) = self.lines.slots.get_mut(&id) {
                     slot.cold = true;
+                    self.lines.moved = true;
                 }
             }
             Some(instance) => {
@@ -58,7 +64,11 @@ impl DispatcherTask {
                 }
                 return;
             }
-            let may_start = !self.is_short() && (self.pool.has_room() || self.pool.all_pinned());
+            let may_start = if self.pool.has_room() {
+                self.may_start()
+            } else {
+                !self.is_short() && self.pool.all_pinned()
+            };
             if !may_start || !self.give(id, None) {
                 return;
             }
@@ -82,7 +92,7 @@ impl DispatcherTask {
             }
             Grant::Full => return false,
             Grant::AllPinned => {
-                self.lines.refuse(id, Refused::AllInstancesPinned(self.options.max_instances));
+                self.lines.refuse(id, Refused::AllInstancesPinned(Held::all(self.options.max_instances)));
             }
             Grant::Gone => {
                 if let Some(target) = target {
@@ -100,6 +110,9 @@ impl DispatcherTask {
         let Some(commands) = self.commands() else { return false };
         let model = self.pool.get(instance).and_then(|entry| entry.record.model.clone());
         let lease = Lease::new(instance, model, running, commands, self.tracker.clone());
+        if self.lines.running() == 0 {
+            self.pace.began(Instant::now());
+        }
         if let Some(lease) = self.lines.grant(id, lease) {
             let (instance, running) = lease.untaken();
             self.take_back(instance, running, None);
@@ -108,16 +121,17 @@ impl DispatcherTask {
     }
 
     /// How many slots would be used if there were as many.
-    fn wanted_slots(&self) -> usize {
-        if !self.pool.has_module_limits() {
-            return self.lines.fair.len();
+    pub(super) fn wanted_slots(&self) -> usize {
+        if self.pool.has_module_limits() {
+            self.pool.usable(self.lines.fair.pairs())
+        } else {
+            self.lines.fair.len()
         }
-        self.lines.fair.pairs().map(|(pair, count)| count.min(self.pool.room_for(&pair))).sum()
     }
 
     /// Ends an idle instance of each module that is at its limit and has turns that wait.
     fn make_room_for_modules(&mut self) {
-        if !self.pool.has_module_limits() || self.is_short() {
+        if !self.pool.has_module_limits() || self.lines.no_start().is_some() {
             return;
         }
         let full: Vec<Pair> = self

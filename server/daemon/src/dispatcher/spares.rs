@@ -113,10 +113,10 @@ impl DispatcherTask {
             ready.into_iter().take(there - wanted).for_each(|id| self.begin_stop(id));
             return;
         }
-        let waiting = self.lines.fair.len() + self.starting.len();
+        let waiting = self.wanted_slots() + self.starting.len();
         if there == wanted
             || !self.condition.starts_freely()
-            || self.is_short()
+            || !self.may_start_spare()
             || !self.pool.has_room_beside(waiting)
         {
             return;
@@ -227,6 +227,12 @@ impl DispatcherTask {
             // There may be others like it.
             Claim::Refused => self.check_spares(),
         }
+    }
+
+    /// One ends for lack of memory: another would soon follow it.
+    pub(super) fn spare_shed(&mut self) {
+        self.spares.failures += 1;
+        self.back_off();
     }
 
     fn back_off(&mut self) {

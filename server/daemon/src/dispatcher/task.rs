@@ -194,6 +194,7 @@ impl DispatcherTask {
             Command::ProcessTold(id, froze) => self.process_told(id, froze),
             Command::Stopped(id, exit) => self.stopped(id, exit),
             Command::StopGraceOver(id) => self.cancel_running(id),
+            Command::StartsSettle => self.lines.crowd(false),
             Command::DrainGraceOver => self.cancel_all(),
         }
     }

@@ -9,7 +9,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use crate::{
     backend::chain,
-    dispatcher::Refused,
+    dispatcher::{Held, Refused},
     live::Detached,
     modules::{Modules, RegisterError, did_you_mean},
     query::QueryError,
@@ -263,12 +263,11 @@ fn of_refused(refused: Refused) -> Status {
             }
             Status::with_error_details(Code::ResourceExhausted, text, details)
         }
-        Refused::AllInstancesPinned(count) => status(
-            Code::ResourceExhausted,
-            "ALL_INSTANCES_PINNED",
-            text,
-            &[("max_instances", count.to_string())],
-        ),
+        Refused::AllInstancesPinned(Held { setting, most, module }) => {
+            let mut words = vec![("setting", setting.to_owned()), ("max_instances", most.to_string())];
+            words.extend(module.map(|module| ("module", module)));
+            status(Code::ResourceExhausted, "ALL_INSTANCES_PINNED", text, &words)
+        }
         Refused::NotReady(not_ready) => {
             status(Code::FailedPrecondition, not_ready.reason.as_str(), text, &[])
         }

@@ -1,11 +1,17 @@
 //! Room: how many instances there may be, of whom, and who goes first to make it. Pure bookkeeping, as the pool.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use claude_comms_model::{InstanceId, InstanceState};
 
 use super::{Entry, Pool};
-use crate::pair::{Name, Pair};
+use crate::{
+    dispatcher::Held,
+    pair::{Name, Pair},
+};
 
 /// A module, or a pair of them, of which one instance is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +78,11 @@ impl Served {
     }
 }
 
+/// What a limit leaves beside those that are there.
+fn left(limit: Option<usize>, is: Option<&usize>) -> usize {
+    limit.map_or(usize::MAX, |limit| limit.saturating_sub(is.copied().unwrap_or(0)))
+}
+
 impl Pool {
     /// An instance serves somebody else from now on.
     pub(crate) fn set_pair(&mut self, id: InstanceId, pair: Pair) {
@@ -109,11 +120,55 @@ impl Pool {
         if pair.target.is_empty() {
             return usize::MAX;
         }
-        let left = |limit: Option<usize>, is: Option<&usize>| {
-            limit.map_or(usize::MAX, |limit| limit.saturating_sub(is.copied().unwrap_or(0)))
+        self.room_for_module(&pair.target).min(left(self.limits.of_pair, self.served.pairs.get(pair)))
+    }
+
+    fn room_for_module(&self, target: &Name) -> usize {
+        left(self.limits.of_module, self.served.targets.get(target))
+    }
+
+    /// How many instances those who wait could use, slots aside: so many of each pair. Pairs of one module share its room.
+    pub(crate) fn usable(&self, waiting: impl Iterator<Item = (Pair, usize)>) -> usize {
+        let mut rooms: HashMap<Name, usize> = HashMap::new();
+        waiting
+            .map(|(pair, count)| {
+                if pair.target.is_empty() {
+                    return count;
+                }
+                let shared = || self.room_for_module(&pair.target);
+                let room = rooms.entry(Name::clone(&pair.target)).or_insert_with(shared);
+                let used = count.min(self.room_for(&pair)).min(*room);
+                *room -= used;
+                used
+            })
+            .sum()
+    }
+
+    /// The limit that leaves a pair no room while every instance that counts for it is pinned (or paused, if asked): its end
+    /// would be somebody's act.
+    pub(crate) fn held_for(&self, pair: &Pair, or_paused: bool) -> Option<Held> {
+        if pair.target.is_empty() {
+            return None;
+        }
+        let holds = |entry: &&Entry| {
+            let stays = entry.record.pinned || (or_paused && entry.is_paused());
+            stays && entry.state != InstanceState::Stopping
         };
-        let of_module = left(self.limits.of_module, self.served.targets.get(&pair.target));
-        of_module.min(left(self.limits.of_pair, self.served.pairs.get(pair)))
+        let held = |limit: Option<usize>, served: Option<&usize>, is: &dyn Fn(&Entry) -> bool| {
+            let (limit, served) = (limit?, served.copied().unwrap_or(0));
+            let full = served >= limit;
+            (full && self.entries.values().filter(holds).filter(|entry| is(entry)).count() == served)
+                .then_some(limit)
+        };
+        let of_module = held(self.limits.of_module, self.served.targets.get(&pair.target), &|e| {
+            e.pair.target == pair.target
+        });
+        let of_pair = || held(self.limits.of_pair, self.served.pairs.get(pair), &|e| e.pair == *pair);
+        let (setting, most) = match of_module {
+            Some(most) => ("pool.module_max_instances", most),
+            None => ("pool.pair_max_instances", of_pair()?),
+        };
+        Some(Held { setting, most, module: Some(pair.target.to_string()) })
     }
 
     /// Whether one more instance may serve a pair, slots aside.
@@ -134,6 +189,15 @@ impl Pool {
     /// Whether no slot will be free before somebody stops or resumes an instance.
     pub(crate) fn all_held(&self) -> bool {
         self.is_full() && self.entries.values().all(|entry| entry.record.pinned || entry.is_paused())
+    }
+
+    /// How many have a process that starts, or has not lived so long.
+    pub(crate) fn starting(&self, settled: Duration) -> usize {
+        let starts = |entry: &&Entry| {
+            let young = entry.process_id != 0 && entry.tenure.since.elapsed() < settled;
+            entry.state == InstanceState::Starting || young
+        };
+        self.entries.values().filter(starts).count()
     }
 
     /// How many slots are about to become free.

@@ -1,12 +1,16 @@
 //! Limits of a module and of a pair, what each has, and who is kept warm.
 
-use claude_comms_proto::v1::{ListInstancesRequest, turn_event::Event};
+use claude_comms_proto::v1::{ListInstancesRequest, StartInstanceRequest, turn_event::Event};
 use claude_comms_tests::{Client, PATIENCE, TestServer, eventually};
+use tokio::task::JoinSet;
+use tonic::Code;
 
 use super::support::{SOURCES, TARGET, submit_of};
 use crate::simulated::{
-    modules::support::{query, question, try_query},
-    support::{HANG_ON_REQUEST, cancel, completed, first_text, playing_turns, wait, watch},
+    modules::support::{query, question, try_query, try_submit_query},
+    support::{
+        HANG_ON_REQUEST, cancel, completed, failed, first_text, get, playing_turns, refused, wait, watch,
+    },
 };
 
 async fn instances(client: &Client) -> usize {
@@ -90,4 +94,39 @@ async fn who_is_kept_warm_outlasts_its_idle_time_and_goes_last() {
     assert_eq!(left.iter().map(|claude| claude.pid).collect::<Vec<_>>(), [kept]);
     let text = completed(client.ask(&warm, "and?").await.turn()).to_owned();
     assert!(text.contains("turn 2 of our conversation"), "{text}");
+}
+
+#[tokio::test]
+async fn a_module_whose_instances_are_all_pinned_takes_no_turn_that_would_wait_in_vain() {
+    let server = playing_turns(HANG_ON_REQUEST)
+        .configuration("pool: { max_instances: 4, module_max_instances: 1 }\n")
+        .start()
+        .await;
+    let client = server.client().await;
+    let mut hanging = try_query(&client, question(SOURCES[1], TARGET, "hang")).await.unwrap();
+    first_text(&mut hanging).await;
+    let conversation_id = get(&client, hanging.turn_id()).await.conversation_id;
+    let waiting = submit_of(&client, SOURCES[2], "never").await;
+    // Two starts of one name: once one of them is refused, the other is in line for the slot.
+    let mut starts = JoinSet::new();
+    for _ in 0..2 {
+        let mut instances = client.instances.clone();
+        let conversation_id = conversation_id.clone();
+        let name = "pinned".to_owned();
+        let request = StartInstanceRequest { name, conversation_id, ..StartInstanceRequest::default() };
+        starts.spawn(async move { instances.start_instance(request).await });
+    }
+    refused(starts.join_next().await.unwrap().unwrap(), Code::AlreadyExists, "INSTANCE_NAME_TAKEN");
+    cancel(&client, hanging.turn_id()).await;
+    starts.join_next().await.unwrap().unwrap().expect("the start got the slot");
+    failed(&wait(&client, &waiting.id).await, "ALL_INSTANCES_PINNED");
+
+    let late = try_submit_query(&client, question(SOURCES[2], TARGET, "late")).await;
+    let status = refused(late, Code::ResourceExhausted, "ALL_INSTANCES_PINNED");
+    for words in [TARGET, "pool.module_max_instances"] {
+        assert!(status.message().contains(words), "it names what is in the way: {status:?}");
+    }
+    completed(query(&client, question(TARGET, SOURCES[1], "of another module")).await.turn());
+    let _ = server.cli(&["stop-instance", "--id", "pinned"]).await.expect(0);
+    completed(query(&client, question(SOURCES[2], TARGET, "now there is room")).await.turn());
 }

@@ -180,7 +180,7 @@ fn cases() -> Vec<(ApiError, Code, &'static str)> {
             Code::ResourceExhausted,
             "BUDGET_EXCEEDED",
         ),
-        (Refused::AllInstancesPinned(8).into(), Code::ResourceExhausted, "ALL_INSTANCES_PINNED"),
+        (Refused::AllInstancesPinned(Held::all(8)).into(), Code::ResourceExhausted, "ALL_INSTANCES_PINNED"),
         (
             Refused::ConversationStarting(conversation).into(),
             Code::FailedPrecondition,

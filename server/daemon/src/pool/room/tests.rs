@@ -111,3 +111,54 @@ fn a_conversation_has_one_instance_and_an_instance_one_conversation() {
     let granted = pool.grant(conversation(7), None, &pair, || record(7, false));
     assert!(matches!(granted, Grant::Instance(own, _) if own == id(7)), "a new conversation gets a new one");
 }
+
+#[test]
+fn pairs_of_a_module_share_its_room() {
+    let pool = pool(limits(Some(3), Some(2), &[]), &[("a", "m")]);
+    let usable = |waiting: &[(&str, &str, usize)]| {
+        pool.usable(waiting.iter().map(|(source, target, count)| (Pair::new(source, target), *count)))
+    };
+    assert_eq!(usable(&[("b", "m", 5)]), 2, "as many as the pair may have");
+    assert_eq!(usable(&[("a", "m", 5)]), 1);
+    assert_eq!(usable(&[("b", "m", 5), ("c", "m", 5), ("d", "m", 5)]), 2, "together as many as the module");
+    assert_eq!(usable(&[("b", "m", 5), ("b", "n", 5), ("", "", 7)]), 2 + 2 + 7);
+}
+
+#[test]
+fn a_limit_is_held_while_all_that_count_for_it_are_pinned_or_paused() {
+    let pairs = [("a", "m"), ("b", "m"), ("a", "n")];
+    let held = |pool: &Pool, source, target| {
+        let pair = Pair::new(source, target);
+        [false, true].map(|or_paused| pool.held_for(&pair, or_paused).map(|held| held.setting))
+    };
+    let mut of_module = pool(limits(Some(2), None, &[]), &pairs);
+    assert_eq!(held(&of_module, "c", "m"), [None, None], "idle ones make room");
+    of_module.get_mut(id(0)).expect("it is there").record.pinned = true;
+    of_module.get_mut(id(1)).expect("it is there").pause.pending = true;
+    let limit = Some("pool.module_max_instances");
+    assert_eq!(held(&of_module, "c", "m"), [None, limit], "a paused one may be resumed");
+    assert_eq!(
+        (held(&of_module, "a", "n"), held(&of_module, "", "")),
+        ([None; 2], [None; 2]),
+        "others have room"
+    );
+    of_module.get_mut(id(1)).expect("it is there").record.pinned = true;
+    assert_eq!(held(&of_module, "c", "m"), [limit; 2]);
+    of_module.apply(id(1), InstanceEvent::Stop);
+    assert_eq!(held(&of_module, "c", "m"), [None, None], "one is on its way");
+    let mut of_pair = pool(limits(None, Some(1), &[]), &pairs);
+    of_pair.get_mut(id(0)).expect("it is there").record.pinned = true;
+    assert_eq!(held(&of_pair, "a", "m"), [Some("pool.pair_max_instances"); 2]);
+    assert_eq!(held(&of_pair, "b", "m"), [None; 2]);
+}
+
+#[test]
+fn processes_that_start_or_have_just_started_are_counted() {
+    let mut pool = pool(limits(None, None, &[]), &[("a", "m"), ("a", "m")]);
+    let settled = Duration::from_secs(60);
+    assert_eq!(pool.starting(settled), 0, "they have no process");
+    pool.get_mut(id(0)).expect("it is there").process_id = 7;
+    assert_eq!((pool.starting(settled), pool.starting(Duration::ZERO)), (1, 0));
+    pool.insert(record(5, false), InstanceState::Starting);
+    assert_eq!((pool.starting(settled), pool.starting(Duration::ZERO)), (2, 1));
+}
