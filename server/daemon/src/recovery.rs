@@ -137,8 +137,9 @@ fn read_fate(
     };
     if let TurnState::Running { instance_id } = turn.state {
         let file = supervisor.session_file(&crate::backend::directory(instance_id), session);
+        let sent: Vec<_> = first.into_iter().chain(repair).collect();
         if file.exists()
-            && conversation.is_some_and(|conversation| holds_memory(&file, conversation))
+            && conversation.is_some_and(|conversation| holds_memory(&file, conversation, &sent))
             && let Err(error) = store.keep_transcript(turn.conversation_id, &file)
         {
             tracing::warn!(%error, turn.id = %turn.id, "transcript of an earlier run could not be kept");

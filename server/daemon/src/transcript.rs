@@ -7,10 +7,15 @@ use claude_comms_stream_json::transcript::{Fate, fate};
 use uuid::Uuid;
 
 /// Whether the file of a session that was cut holds what Claude remembers of the conversation. A fork begins without a
-/// file and writes late what it took over: a process that is killed before leaves one that holds next to nothing.
-pub(crate) fn holds_memory(file: &Path, conversation: &Conversation) -> bool {
+/// file and writes late what it took over: a process that is killed before leaves one that holds next to nothing. A session
+/// that was told the conversation anew never holds the last answer: it does once one of the messages `sent` is answered.
+pub(crate) fn holds_memory(file: &Path, conversation: &Conversation, sent: &[Uuid]) -> bool {
     let Some(last_answer) = &conversation.last_assistant_uuid else { return true };
-    std::fs::read(file).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(last_answer.as_str()))
+    std::fs::read(file).is_ok_and(|bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        text.contains(last_answer.as_str())
+            || sent.iter().any(|sent| matches!(fate(text.lines(), *sent), Fate::Answered(_)))
+    })
 }
 
 /// What the file says of a user message. A file that cannot be read holds nothing.
@@ -44,11 +49,28 @@ mod tests {
     fn only_a_file_with_the_last_answer_holds_the_memory() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("session.jsonl");
-        assert!(holds_memory(&file, &conversation(None)), "there is nothing to lose");
-        assert!(!holds_memory(&file, &conversation(Some("a1"))), "there is no file");
+        assert!(holds_memory(&file, &conversation(None), &[]), "there is nothing to lose");
+        assert!(!holds_memory(&file, &conversation(Some("a1")), &[]), "there is no file");
         std::fs::write(&file, "{\"type\":\"mode\"}\n{\"type\":\"queue-operation\"}\n").unwrap();
-        assert!(!holds_memory(&file, &conversation(Some("a1"))), "what it took over is not written yet");
+        assert!(!holds_memory(&file, &conversation(Some("a1")), &[]), "what it took over is not written yet");
         std::fs::write(&file, b"{\"type\":\"assistant\",\"uuid\":\"a1\"}\n\xff").unwrap();
-        assert!(holds_memory(&file, &conversation(Some("a1"))));
+        assert!(holds_memory(&file, &conversation(Some("a1")), &[]));
+    }
+
+    #[test]
+    fn a_session_told_anew_holds_the_memory_once_its_message_is_answered() {
+        let (folder, sent) = (tempfile::tempdir().unwrap(), Uuid::from_u128(7));
+        let file = folder.path().join("session.jsonl");
+        let prompt = format!(
+            r#"{{"type":"user","uuid":"{sent}","parentUuid":null,"message":{{"role":"user","content":"hello"}}}}"#
+        );
+        std::fs::write(&file, format!("{prompt}\n")).unwrap();
+        assert!(!holds_memory(&file, &conversation(Some("a1")), &[sent]), "it is not answered yet");
+        let answer = format!(
+            r#"{{"type":"assistant","uuid":"a2","parentUuid":"{sent}","message":{{"id":"m","role":"assistant","content":[{{"type":"text","text":"hi"}}],"stop_reason":"end_turn","usage":{{"input_tokens":1,"output_tokens":1}}}}}}"#
+        );
+        std::fs::write(&file, format!("{prompt}\n{answer}\n")).unwrap();
+        assert!(holds_memory(&file, &conversation(Some("a1")), &[sent]));
+        assert!(!holds_memory(&file, &conversation(Some("a1")), &[]), "nor for a turn it is not of");
     }
 }

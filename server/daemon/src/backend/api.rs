@@ -70,10 +70,17 @@ pub trait Backend: Debug + Send + Sync {
     /// Keeps the session's file as the conversation's transcript, if there is one yet.
     fn keep_transcript(&self, instance: InstanceId, conversation: &Conversation, running: &mut Running);
 
-    /// As [`Self::keep_transcript`], of a process that is gone: unless that would lose what is kept already.
-    fn keep_left_transcript(&self, instance: InstanceId, conversation: &Conversation, running: &mut Running);
+    /// As [`Self::keep_transcript`], of a process that is gone: unless that would lose what is kept already. `sent` are the
+    /// messages of its turn. Blocking.
+    fn keep_left_transcript(
+        &self,
+        instance: InstanceId,
+        conversation: &Conversation,
+        running: &mut Running,
+        sent: &[Uuid],
+    );
 
-    /// Whether the transcript that is kept holds one of these messages.
+    /// Whether the transcript that is kept holds one of these messages. Blocking.
     fn remembers(&self, conversation: ConversationId, user_uuids: &[Uuid]) -> bool;
 
     /// What the transcript that is kept says of a message. Blocking.

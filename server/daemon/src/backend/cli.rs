@@ -286,9 +286,15 @@ impl Backend for CliBackend {
         }
     }
 
-    fn keep_left_transcript(&self, instance: InstanceId, conversation: &Conversation, running: &mut Running) {
+    fn keep_left_transcript(
+        &self,
+        instance: InstanceId,
+        conversation: &Conversation,
+        running: &mut Running,
+        sent: &[Uuid],
+    ) {
         let file = self.supervisor.session_file(&directory(instance), running.session_id);
-        if transcript::holds_memory(&file, conversation) {
+        if transcript::holds_memory(&file, conversation, sent) {
             self.keep_transcript(instance, conversation, running);
         }
     }

@@ -44,9 +44,68 @@ impl Account {
     }
 }
 
+/// Most kinds of limit that are kept.
+const KINDS: usize = 8;
+
+/// The account's limits of all kinds, what was told last at the end.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts(Vec<Account>);
+
+impl Accounts {
+    /// Takes what the API told of one kind. The others stay as they are, but for one without a name: a call that is taken
+    /// shows that it is lifted.
+    pub(crate) fn told(&mut self, account: Account) {
+        let taken = account.status != "rejected";
+        self.0.retain(|other| other.kind != account.kind && !(taken && other.kind.is_empty()));
+        if self.0.len() >= KINDS {
+            self.0.remove(0);
+        }
+        self.0.push(account);
+    }
+
+    /// Until when calls are refused, if they are: until the last of the limits is lifted.
+    pub(crate) fn blocked(&self, now: SystemTime) -> Option<SystemTime> {
+        self.0.iter().filter_map(|account| account.blocked(now)).max()
+    }
+
+    /// The one that holds the longest, or the last that was told.
+    pub(crate) fn shown(&self, now: SystemTime) -> Option<&Account> {
+        let holds = self.0.iter().filter(|account| account.blocked(now).is_some());
+        holds.max_by_key(|account| account.reset).or(self.0.last())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_of_one_kind_is_not_lifted_by_word_of_another() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let told = |kind: &str, status: &str, reset| Account {
+            status: status.to_owned(),
+            kind: kind.to_owned(),
+            reset: Some(at(reset)),
+            using_overage: false,
+        };
+        let mut accounts = Accounts::default();
+        assert!(accounts.blocked(at(0)).is_none() && accounts.shown(at(0)).is_none());
+        accounts.told(told("seven_day", "rejected", 1000));
+        accounts.told(told("five_hour", "rejected", 500));
+        assert_eq!(accounts.blocked(at(0)), Some(at(1000)), "the one that holds the longest");
+        accounts.told(told("five_hour", "allowed", 500));
+        assert_eq!(accounts.blocked(at(0)), Some(at(1000)));
+        assert_eq!(accounts.shown(at(0)).unwrap().kind, "seven_day");
+        assert_eq!(accounts.shown(at(1000)).unwrap().kind, "five_hour", "nothing holds: what was told last");
+        accounts.told(told("seven_day", "allowed_warning", 1000));
+        assert_eq!(accounts.blocked(at(0)), None);
+        accounts.told(Account::told_to_wait(at(700)));
+        assert_eq!(accounts.blocked(at(0)), Some(at(700)));
+        accounts.told(told("five_hour", "allowed", 500));
+        assert_eq!(accounts.blocked(at(0)), None, "a call was taken");
+        (0..100).for_each(|i| accounts.told(told(&i.to_string(), "rejected", 1000 + i)));
+        assert_eq!((accounts.0.len(), accounts.blocked(at(0))), (KINDS, Some(at(1099))));
+    }
 
     #[test]
     fn only_a_rejected_account_without_overage_waits_and_not_beyond_its_reset() {

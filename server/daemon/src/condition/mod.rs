@@ -3,6 +3,7 @@
 
 mod account;
 mod circuit;
+mod loss;
 mod retries;
 mod trial;
 
@@ -15,21 +16,24 @@ use std::{
 };
 
 use claude_comms_stream_json::turn::RateLimitInfo;
-use claude_comms_supervisor::{ExitCause, ExitInfo};
+use claude_comms_supervisor::{ExitInfo, StartError};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::account::Account;
-use self::circuit::{Circuit, Permit, State};
+use self::{
+    account::Accounts,
+    circuit::{Circuit, Permit, State},
+    loss::Loss,
+};
 pub(crate) use self::{
     account::PATIENCE,
+    loss::start_cause,
     retries::{AFTER_API_ERROR, AFTER_LOSS, delay},
     trial::Trial,
 };
 use crate::telemetry::Figures;
-
-/// Longest text of a reason, characters.
-const REASON: usize = 300;
 
 /// How the backend is, shared by all who start processes; cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,18 +43,20 @@ pub struct BackendCondition(Arc<Shared>);
 struct Shared {
     inner: Mutex<Inner>,
     changed: Notify,
-    /// Whether the account was last seen to be limited: looked at without the lock.
+    /// Whether the account was last seen to be limited: looked at without the lock, changed with it.
     limited: AtomicBool,
+    /// Turns that wait, and of which nothing runs, are to wait in the store from now on.
+    let_go: CancellationToken,
     figures: Figures,
 }
 
 #[derive(Debug)]
 struct Inner {
     circuit: Circuit,
-    /// What the last lost process said.
-    reason: String,
+    /// Of the last process that was lost.
+    loss: Option<Loss>,
     budget: retries::Budget,
-    account: Option<Account>,
+    accounts: Accounts,
 }
 
 /// Whether processes are started.
@@ -69,7 +75,9 @@ pub enum Starts {
 pub struct View {
     /// Whether processes are started.
     pub starts: Starts,
-    /// What the last lost process said; empty when all is well.
+    /// What the last lost process came to, without its words: for everybody. Empty when all is well.
+    pub cause: String,
+    /// The same with the last line that it said: for who looks after the server.
     pub reason: String,
     /// Processes lost in a row.
     pub failures: u32,
@@ -82,12 +90,13 @@ impl BackendCondition {
     pub fn new(figures: Figures) -> Self {
         let inner = Inner {
             circuit: Circuit::new(),
-            reason: String::new(),
+            loss: None,
             budget: retries::Budget::default(),
-            account: None,
+            accounts: Accounts::default(),
         };
         let (inner, limited) = (Mutex::new(inner), AtomicBool::new(false));
-        Self(Arc::new(Shared { inner, changed: Notify::new(), limited, figures }))
+        let let_go = CancellationToken::new();
+        Self(Arc::new(Shared { inner, changed: Notify::new(), limited, let_go, figures }))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -149,30 +158,26 @@ impl BackendCondition {
             State::Closed | State::HalfOpen | State::Open { .. } => Starts::BackingOff,
         };
         let retry_after = retry_after.filter(|_| starts == Starts::Open);
-        View { starts, reason: inner.reason.clone(), failures: inner.circuit.failures(), retry_after }
+        let cause = inner.loss.as_ref().map(|loss| loss.cause.clone()).unwrap_or_default();
+        let reason = inner.loss.as_ref().map(Loss::reason).unwrap_or_default();
+        View { starts, cause, reason, failures: inner.circuit.failures(), retry_after }
     }
 
     /// A process is gone. Only of one that nobody had asked to end something follows.
     pub(crate) fn process_gone(&self, exit: &ExitInfo) {
-        let what = match &exit.cause {
-            ExitCause::Crashed => "the process died",
-            ExitCause::Protocol(what) => what,
-            ExitCause::Stopped | ExitCause::Killed | ExitCause::Stalled(_) => return,
-        };
-        let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
-        let said = exit.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-        let colon = if said.is_empty() { "" } else { ": " };
-        self.lost(format!("{what} (exit code {code}){colon}{said}"));
+        if let Some(loss) = Loss::of_exit(exit) {
+            self.lost(loss);
+        }
     }
 
     /// A process could not be started.
-    pub(crate) fn start_failed(&self, why: &str) {
-        self.lost(why.to_owned());
+    pub(crate) fn start_failed(&self, error: &StartError) {
+        self.lost(Loss::of_start(error));
     }
 
-    fn lost(&self, reason: String) {
+    fn lost(&self, loss: Loss) {
         let mut inner = self.inner();
-        inner.reason = reason.chars().take(REASON).collect();
+        inner.loss = Some(loss);
         let opened = inner.circuit.failed(Instant::now(), dice());
         let failures = inner.circuit.failures();
         drop(inner);
@@ -199,7 +204,7 @@ impl BackendCondition {
         }
         let closed = inner.circuit.succeeded(trial);
         if inner.circuit.failures() == 0 {
-            inner.reason.clear();
+            inner.loss = None;
         }
         drop(inner);
         if closed {
@@ -229,9 +234,13 @@ impl BackendCondition {
     }
 
     fn account_is(&self, account: Account) {
-        let until = account.blocked(SystemTime::now());
-        self.inner().account = Some(account);
-        if self.0.limited.swap(until.is_some(), Ordering::Relaxed) != until.is_some() {
+        let mut inner = self.inner();
+        inner.accounts.told(account);
+        let until = inner.accounts.blocked(SystemTime::now());
+        let changed = self.0.limited.swap(until.is_some(), Ordering::Relaxed) != until.is_some();
+        self.0.figures.account_is_limited(until.is_some());
+        drop(inner);
+        if changed {
             match until {
                 Some(until) => tracing::warn!(
                     until = %humantime::format_rfc3339_seconds(until),
@@ -240,7 +249,6 @@ impl BackendCondition {
                 None => tracing::info!("the account's limit with the Messages API is lifted"),
             }
         }
-        self.0.figures.account_is_limited(until.is_some());
     }
 
     /// Until when the API takes no calls of the account.
@@ -248,7 +256,8 @@ impl BackendCondition {
         if !self.0.limited.load(Ordering::Relaxed) {
             return None;
         }
-        let until = self.inner().account.as_ref().and_then(|account| account.blocked(SystemTime::now()));
+        let inner = self.inner();
+        let until = inner.accounts.blocked(SystemTime::now());
         if until.is_none() {
             self.0.limited.store(false, Ordering::Relaxed);
             self.0.figures.account_is_limited(false);
@@ -256,9 +265,14 @@ impl BackendCondition {
         until
     }
 
-    /// The account's limits, if the API told any.
+    /// Of the account's limits the one that holds the longest, or that was told last, if the API told any.
     pub fn account(&self) -> Option<Account> {
-        self.inner().account.clone()
+        self.inner().accounts.shown(SystemTime::now()).cloned()
+    }
+
+    /// Cancelled when the server ends: turns that wait, and of which nothing runs, wait in the store from then on.
+    pub(crate) fn let_go(&self) -> &CancellationToken {
+        &self.0.let_go
     }
 
     /// Takes one of the retries that the server may make in a minute.

@@ -16,6 +16,7 @@ impl DispatcherTask {
             return waiting.push(reply);
         }
         self.draining = Some(vec![reply]);
+        self.condition.let_go().cancel();
         for slot in self.lines.slots.values().filter(|slot| slot.grant.is_some()) {
             slot.live.detach("the server is shutting down; the turn stays queued and runs after its restart");
         }

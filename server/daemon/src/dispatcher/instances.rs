@@ -120,7 +120,7 @@ impl DispatcherTask {
                     .start(id, &new.conversation, new.model.as_deref(), TakeUp::Latest)
                     .await
                     .map_err(|error| {
-                        condition.start_failed(&chain(&error));
+                        condition.start_failed(&error);
                         Refused::SpawnFailed(chain(&error))
                     })?;
                 if new.make_conversation {

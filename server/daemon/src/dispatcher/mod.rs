@@ -145,7 +145,7 @@ pub enum Refused {
     #[error("{0}")]
     AllInstancesPinned(Held),
     /// Processes die one after the other: none is started for now.
-    #[error("the backend fails: {} processes were lost one after the other, and none is started for now; the last one: {}", .0.failures, .0.reason)]
+    #[error("the backend fails: {} processes were lost one after the other, and none is started for now; the last one: {}; `claude-comms status` has what it said", .0.failures, .0.cause)]
     BackendFailing(Box<crate::condition::View>),
     /// The backend cannot take turns.
     #[error(transparent)]

@@ -52,6 +52,10 @@ pub(super) struct Drive<'a> {
     pub(super) demand: Demand,
     /// Its process is the one that decides whether others are started.
     pub(super) trial: Option<Trial>,
+    /// Watchers know that it waits for the account's limit.
+    pub(super) told_limit: bool,
+    /// It waits in the store from now on, untouched.
+    pub(super) let_go: bool,
     /// What answers cost that were not the last one.
     pub(super) spent: (Usage, f64),
     /// What it may cost, and does.
@@ -95,6 +99,8 @@ impl<'a> Drive<'a> {
             user_uuids: Vec::new(),
             demand: Demand::Nothing,
             trial: None,
+            told_limit: false,
+            let_go: false,
             spent: (Usage::default(), 0.0),
             account,
         }
@@ -116,11 +122,11 @@ impl<'a> Drive<'a> {
         loop {
             let (user_uuid, claim) = match started.take() {
                 Some(started) => started,
-                None => match self.start().await {
+                None => match self.begin().await {
                     Ok(started) => started,
                     Err(Some(end)) => {
                         // Of an attempt before.
-                        let end = end.remembered(self.is_remembered());
+                        let end = end.remembered(self.is_remembered().await);
                         return self.over(end).await;
                     }
                     Err(None) => return self.broken(),
@@ -128,9 +134,10 @@ impl<'a> Drive<'a> {
             };
             let message = self.message();
             let span = trace::exchange(self.turn.attempt);
-            let attempt = match self.await_account().await {
+            let attempt = match self.await_account(false).await {
                 Ok(()) => self.exchange(user_uuid, message, claim).instrument(span).await,
-                Err(transition) => Attempt::Over(transition),
+                Err(Some(transition)) => Attempt::Over(transition),
+                Err(None) => Attempt::Broken,
             };
             match self.judged(attempt, claim).await {
                 Attempt::Ended(end, said) => {
@@ -143,7 +150,8 @@ impl<'a> Drive<'a> {
                     return self.over(end).await;
                 }
                 Attempt::Over(transition) => {
-                    let end = End::cut(&self.turn, claim, transition, self.is_remembered(), self.first_token);
+                    let known = self.is_remembered().await;
+                    let end = End::cut(&self.turn, claim, transition, known, self.first_token);
                     return self.over(end).await;
                 }
                 Attempt::Again(again, end) => {
@@ -164,7 +172,8 @@ impl<'a> Drive<'a> {
                                 None => {
                                     let transition =
                                         Transition::Fail { failure, partial_text: String::new() };
-                                    End::cut(&self.turn, claim, transition, self.is_remembered(), None)
+                                    let known = self.is_remembered().await;
+                                    End::cut(&self.turn, claim, transition, known, None)
                                 }
                             };
                             return self.over(end).await;
@@ -285,8 +294,12 @@ impl<'a> Drive<'a> {
     }
 
     /// Whether Claude will know the prompt in later turns: a process that is killed may not have written it down.
-    pub(super) fn is_remembered(&self) -> bool {
-        self.task.backend.remembers(self.conversation.id, &self.user_uuids)
+    pub(super) async fn is_remembered(&self) -> bool {
+        if self.user_uuids.is_empty() {
+            return false;
+        }
+        let (backend, id, sent) = (self.task.backend.clone(), self.conversation.id, self.user_uuids.clone());
+        tokio::task::spawn_blocking(move || backend.remembers(id, &sent)).await.unwrap_or(false)
     }
 
     pub(super) fn record_failed(&self, error: &claude_comms_store::StoreError) -> Option<Box<End>> {
@@ -308,7 +321,9 @@ impl<'a> Drive<'a> {
 
     /// Nothing more can be promised for this turn here. What its process does must not go on unseen.
     fn broken(mut self) -> GivenBack {
-        self.lease.running = None;
+        if !self.let_go {
+            self.lease.running = None;
+        }
         Some((self.lease, self.report))
     }
 }

@@ -248,7 +248,9 @@ impl TurnTask {
             let ready = running.parked.is_none()
                 && running.session_reset.is_none()
                 && running.scene_revision == new.conversation.scene_revision
-                && running.process.state().borrow().is_idle();
+                && running.process.state().borrow().is_idle()
+                // One that must wait for the account's limit does not run meanwhile.
+                && self.condition.account_blocked().is_none();
             ready.then_some(StartTurn {
                 instance_id: lease.instance_id,
                 session_id: running.session_id,

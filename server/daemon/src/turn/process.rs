@@ -109,7 +109,7 @@ impl Drive<'_> {
                     }
                     (trial, Err(error)) => {
                         failures += 1;
-                        condition.start_failed(&chain(&error));
+                        condition.start_failed(&error);
                         drop(trial);
                         let pause = delay(AFTER_LOSS, failures, retry.max_delay, dice());
                         let left = attempt + failures < retry.max_attempts;
@@ -182,7 +182,15 @@ impl Drive<'_> {
             trial.died();
         }
         self.report.exit = Some(crate::dispatcher::exit_record(&exit));
-        self.task.backend.keep_left_transcript(self.lease.instance_id, &self.conversation, &mut running);
+        let (backend, id) = (self.task.backend.clone(), self.lease.instance_id);
+        let (conversation, sent) = (self.conversation.clone(), self.user_uuids.clone());
+        let keep = move || {
+            backend.keep_left_transcript(id, &conversation, &mut running, &sent);
+            running
+        };
+        if tokio::task::spawn_blocking(keep).await.is_err() {
+            tracing::error!(turn.id = %self.turn.id, "transcript of an ended process could not be looked at");
+        }
         Some(exit)
     }
 }

@@ -8,6 +8,7 @@ use claude_comms_store::Lease as Claim;
 use claude_comms_stream_json::turn::{FailureReason as Cli, Outcome, TurnEnd};
 use claude_comms_supervisor::Stop;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{drive::Drive, end::End};
 use crate::{
@@ -17,6 +18,8 @@ use crate::{
 
 /// Turns that wait for the account's limit do not all come in the same moment.
 const AFTER_RESET: Duration = Duration::from_secs(2);
+/// What watchers of a turn are told that waits when the server ends.
+const LET_GO: &str = "the server is shutting down; the turn stays queued and runs after its restart";
 /// How often who waits for the account's limit looks whether it was lifted before.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
@@ -87,12 +90,17 @@ impl Drive<'_> {
                 return Next::Broken;
             }
         }
+        if until.is_some() {
+            // It waits before it begins again, and looks whether the limit was lifted before.
+            self.told_limit = true;
+            return Next::Go;
+        }
         let mut endings = self.task.live.endings();
         let transition = tokio::select! {
             () = tokio::time::sleep(delay) => return Next::Go,
             wanted = wanted(&mut endings, false) => wanted.transition,
         };
-        let end = End::unstarted(self.turn.attempt, transition).remembered(self.is_remembered());
+        let end = End::unstarted(self.turn.attempt, transition).remembered(self.is_remembered().await);
         Next::Over(Box::new(end))
     }
 
@@ -110,7 +118,7 @@ impl Drive<'_> {
         let (wait, until) = match limited {
             // Nothing is gained by waiting.
             _ if anew => (Duration::ZERO, None),
-            Some(until) => (left(until) + AFTER_RESET.mul_f64(dice()), Some(until)),
+            Some(until) => (left(until), Some(until)),
             None => {
                 let first = if again.by_api { AFTER_API_ERROR } else { AFTER_LOSS };
                 (delay(first, self.turn.attempt, retry.max_delay, dice()), None)
@@ -125,16 +133,29 @@ impl Drive<'_> {
         account_limit(until, Instant::now() + left(until) >= self.deadline)
     }
 
-    /// Waits until the account's limit is lifted, where one holds; `Err`: the turn ends meanwhile.
-    pub(super) async fn await_account(&self) -> Result<(), Transition> {
-        let mut told = false;
+    /// Starts it, once the account's limit lets it. `Err(None)`: nothing more can be promised, or it is let go.
+    pub(super) async fn begin(&mut self) -> Result<(Uuid, Claim), Option<Box<End>>> {
+        match self.await_account(true).await {
+            Ok(()) => self.start().await,
+            Err(transition) => {
+                Err(transition.map(|transition| Box::new(End::unstarted(self.turn.attempt, transition))))
+            }
+        }
+    }
+
+    /// Waits until the account's limit is lifted, where one holds. `Err`: the turn ends meanwhile, or with `None`, which only
+    /// a turn hears that is `queued` in the store, it waits there from now on: the server ends.
+    pub(super) async fn await_account(&mut self, queued: bool) -> Result<(), Option<Transition>> {
+        let mut waited = false;
+        let let_go = self.task.condition.let_go().clone();
         let mut endings = self.task.live.endings();
         while let Some(until) = self.task.condition.account_blocked() {
             let wait = left(until);
             if Instant::now() + wait >= self.deadline {
-                return Err(self.account_limit(until));
+                return Err(Some(self.account_limit(until)));
             }
-            if !std::mem::replace(&mut told, true) {
+            waited = true;
+            if !std::mem::replace(&mut self.told_limit, true) {
                 self.task.live.push(LiveEvent::ApiRetry {
                     attempt: 1,
                     max_attempts: 1,
@@ -147,7 +168,19 @@ impl Drive<'_> {
             let wait = wait.min(LOOK_AGAIN) + Duration::from_millis(10);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                wanted = wanted(&mut endings, false) => return Err(wanted.transition),
+                wanted = wanted(&mut endings, false) => return Err(Some(wanted.transition)),
+                () = let_go.cancelled(), if queued => {
+                    self.task.live.detach(LET_GO);
+                    self.let_go = true;
+                    return Err(None);
+                }
+            }
+        }
+        let spread = AFTER_RESET.mul_f64(dice());
+        if waited && Instant::now() + spread < self.deadline {
+            tokio::select! {
+                () = tokio::time::sleep(spread) => {}
+                wanted = wanted(&mut endings, false) => return Err(Some(wanted.transition)),
             }
         }
         Ok(())

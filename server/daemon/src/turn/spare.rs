@@ -5,12 +5,7 @@ use claude_comms_supervisor::Stop;
 use tracing::Instrument as _;
 
 use super::drive::Drive;
-use crate::{
-    backend::{Unclaimed, chain},
-    dispatcher::Claim,
-    live::wanted,
-    telemetry::trace,
-};
+use crate::{backend::Unclaimed, condition::start_cause, dispatcher::Claim, live::wanted, telemetry::trace};
 
 impl Drive<'_> {
     /// If the lease holds a process that nobody has claimed, makes it this conversation's, or ends it.
@@ -34,8 +29,9 @@ impl Drive<'_> {
                 self.lease.running = Some(running);
                 Claim::Worked
             }
-            Some(Err(error @ Unclaimed::Failed(_))) => {
-                tracing::warn!(error = chain(&error), turn.id = %self.turn.id, "spare could not be claimed");
+            Some(Err(Unclaimed::Failed(error))) => {
+                // What it said may quote the system prompt.
+                tracing::warn!(cause = start_cause(&error), turn.id = %self.turn.id, "spare could not be claimed");
                 Claim::Unanswered
             }
             Some(Err(error @ (Unclaimed::Outdated | Unclaimed::Unfit))) => {

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use claude_comms_proto::v1::{GetServerInfoRequest, RetryScope, TurnRetrying, turn_event::Event};
+use claude_comms_proto::v1::{
+    DrainRequest, GetServerInfoRequest, RetryScope, TurnRetrying, turn_event::Event,
+};
 use claude_comms_tests::{client::Heard, server::Builder};
 
-use crate::simulated::support::{completed, failed, playing_turns, start_instance, starts};
+use crate::simulated::support::{completed, failed, playing_turns, start_instance, starts, submit, wait};
 
 fn retries(heard: &Heard, scope: RetryScope) -> Vec<TurnRetrying> {
     let retries = heard.events.iter().filter_map(|event| match &event.event {
@@ -147,6 +149,25 @@ async fn a_call_that_must_come_back_much_later_ends_a_turn_that_has_not_so_long(
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     let retries = retries(&heard, RetryScope::Api);
     assert!(retries[0].until_time.is_some(), "{retries:?}");
+}
+
+#[tokio::test]
+async fn a_turn_that_waits_for_the_account_s_limit_stays_queued_when_the_server_ends() {
+    let limit = limit("rejected", Duration::from_secs(60));
+    let turns =
+        format!("turns:\n  - {{ when: {{ equals: limited }}, steps: [{limit}, {{ text: done }}] }}\n");
+    let mut server = playing_turns(&turns).start().await;
+    let client = server.client().await;
+    let conversation = client.new_conversation().await;
+    completed(client.ask(&conversation, "limited").await.turn());
+    // Its process is there and idle, and yet nothing of it is sent.
+    let turn = submit(&client, &conversation, "waits").await;
+    let begin = Instant::now();
+    client.diagnostics.clone().drain(DrainRequest { timeout: None }).await.unwrap();
+    assert_eq!(server.ended().await.code, Some(0), "{}", server.log());
+    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    server.restart().await;
+    completed(&wait(&server.client().await, &turn.id).await);
 }
 
 #[tokio::test]

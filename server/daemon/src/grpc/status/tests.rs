@@ -287,7 +287,8 @@ fn an_error_of_a_module_says_which_one_and_why() {
 fn failing() -> View {
     View {
         starts: Starts::Open,
-        reason: "it died".into(),
+        cause: "it died".into(),
+        reason: "it died: /a/path".into(),
         failures: 5,
         retry_after: Some(Duration::from_secs(3)),
     }
