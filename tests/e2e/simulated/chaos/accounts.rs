@@ -14,6 +14,9 @@ use tonic::Status;
 
 use crate::simulated::{support, turns};
 
+/// What a cut connection is called.
+const WIRE: &str = "(wire)";
+
 /// Turns looked at at a time.
 const SIDE_BY_SIDE: usize = 16;
 
@@ -60,7 +63,13 @@ impl Accounts {
 
     /// A call failed.
     pub(super) fn refused(&self, status: &Status) {
-        let key = (format!("{:?}", status.code()), reason(status));
+        let why = match reason(status) {
+            // The client's own words for a server that died under its call.
+            none if none.is_empty() && status.message().contains("h2 protocol error") => WIRE.to_owned(),
+            none if none.is_empty() => status.message().to_owned(),
+            why => why,
+        };
+        let key = (format!("{:?}", status.code()), why);
         *self.book().refusals.entry(key).or_default() += 1;
     }
 
@@ -145,7 +154,9 @@ impl Accounts {
     /// Refusals that are the server's own fault.
     pub(super) fn faults(&self) -> Vec<(String, String)> {
         let book = self.book();
-        book.refusals.keys().filter(|(code, _)| code == "Internal" || code == "DataLoss").cloned().collect()
+        let of_the_server =
+            |(code, why): &&(String, String)| (code == "Internal" || code == "DataLoss") && why != WIRE;
+        book.refusals.keys().filter(of_the_server).cloned().collect()
     }
 }
 
