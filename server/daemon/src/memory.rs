@@ -23,6 +23,8 @@ const UNKNOWN: usize = 8;
 const LEAST_RESERVE: u64 = 256 << 20;
 /// Stalls for memory, percent of the last 10 s in which nothing could go on, that count as too little of it.
 const STALLED_PERCENT: f32 = 25.0;
+/// They count while less than so many times the reserve is left.
+const STALLED_BELOW: u64 = 4;
 /// How often it is looked: usually, and while there is little.
 const PERIODS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(250));
 
@@ -61,7 +63,7 @@ fn of_process(backend: BackendKind) -> u64 {
 /// How many instances there may be where it is not set. A control group's memory is ours, of a machine's we take half.
 pub(crate) fn derived(facts: &MemoryFacts, backend: BackendKind, reserve: Option<u64>) -> Derived {
     let each = of_process(backend);
-    let group = facts.group.map(|group| (group.most, "the control group's memory of", group.most));
+    let group = facts.group_most.map(|most| (most, "the control group's memory of", most));
     let machine = facts.machine.map(|machine| (machine.most / 2, "half of the machine's", machine.most));
     let Some((ours, what, most)) = group.into_iter().chain(machine).min_by_key(|(ours, ..)| *ours) else {
         return Derived::default();
@@ -80,7 +82,7 @@ pub(crate) fn derived(facts: &MemoryFacts, backend: BackendKind, reserve: Option
 
 /// What is kept free, bytes: as set, else a twentieth of what there is.
 pub(crate) fn reserve(facts: &MemoryFacts, set: Option<u64>) -> u64 {
-    let most = facts.machine.into_iter().chain(facts.group).map(|room| room.most).min().unwrap_or(0);
+    let most = facts.machine.map(|room| room.most).into_iter().chain(facts.group_most).min().unwrap_or(0);
     set.unwrap_or_else(|| (most / 20).max(LEAST_RESERVE))
 }
 
@@ -117,7 +119,9 @@ impl Memory {
         let free = facts.machine.into_iter().chain(facts.group).map(Room::left).min();
         let reserve = reserve(facts, set);
         let enough = if was_short { reserve.saturating_add(reserve / 10) } else { reserve };
-        let stalled = facts.stalled_percent.is_some_and(|stalled| stalled >= STALLED_PERCENT);
+        // Who stalls with plenty left waits for something else.
+        let little = free.is_none_or(|free| free < reserve.saturating_mul(STALLED_BELOW));
+        let stalled = little && facts.stalled_percent.is_some_and(|stalled| stalled >= STALLED_PERCENT);
         let short = stalled || free.is_some_and(|free| free < enough);
         Self { free, reserve, each: of_process(backend), short }
     }
@@ -193,7 +197,7 @@ mod tests {
     }
 
     fn facts(machine: Option<Room>, group: Option<Room>) -> MemoryFacts {
-        MemoryFacts { machine, group, stalled_percent: None }
+        MemoryFacts { machine, group, group_most: group.map(|group| group.most), stalled_percent: None }
     }
 
     #[test]
@@ -227,8 +231,9 @@ mod tests {
         let group = judge(&facts(room(16 * GIB, 9 * GIB), room(4 * GIB, 100)), None, false);
         assert_eq!((group.free, group.short), (Some(100), true), "the tightest counts");
         assert_eq!(group.reserve, LEAST_RESERVE);
-        let stalled = MemoryFacts { stalled_percent: Some(60.0), ..facts(room(16 * GIB, 9 * GIB), None) };
-        assert!(judge(&stalled, None, false).short, "what cannot go on is short of memory");
+        let stalled = |left| MemoryFacts { stalled_percent: Some(60.0), ..facts(room(16 * GIB, left), None) };
+        assert!(judge(&stalled(4 * GIB - 1), Some(GIB), false).short, "what cannot go on is short of memory");
+        assert!(!judge(&stalled(4 * GIB), Some(GIB), false).short, "but not with that much left");
         assert!(!judge(&facts(None, None), None, false).short, "nobody knows");
     }
 

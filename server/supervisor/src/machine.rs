@@ -29,17 +29,22 @@ pub struct MemoryFacts {
     pub machine: Option<Room>,
     /// The tightest memory limit of our control groups (v2), bytes.
     pub group: Option<Room>,
-    /// Percent of the last 10 s in which nothing could go on for lack of memory.
+    /// The least memory that any of our control groups (v2) may have, bytes; not always that of the tightest.
+    pub group_most: Option<u64>,
+    /// Percent of the last 10 s in which nothing of our control group (of the machine, without one) could go on for lack of
+    /// memory.
     pub stalled_percent: Option<f32>,
 }
 
 impl MemoryFacts {
     /// Reads them. Blocking, but cheap: some files that are no files.
     pub fn read() -> Self {
+        let group = own_group(Path::new("/sys/fs/cgroup"), &read("/proc/self/cgroup"));
         Self {
             machine: memory(&read("/proc/meminfo")),
-            group: group_memory(&own_group(Path::new("/sys/fs/cgroup"), &read("/proc/self/cgroup"))),
-            stalled_percent: stalled(&read("/proc/pressure/memory")),
+            group: group_memory(&group),
+            group_most: group_most(&group),
+            stalled_percent: stalled(&pressure(&group, Path::new("/proc/pressure/memory"))),
         }
     }
 }
@@ -50,6 +55,16 @@ fn group_memory(group: &[PathBuf]) -> Option<Room> {
         let cached = field(&read(group.join("memory.stat")), "inactive_file").unwrap_or(0);
         Some(Room { most: number(&group.join("memory.max"))?, used: used.saturating_sub(cached) })
     })
+}
+
+fn group_most(group: &[PathBuf]) -> Option<u64> {
+    group.iter().filter_map(|group| number(&group.join("memory.max"))).min()
+}
+
+/// What our own group waits for; others' stalls are not ours. Without one, what the machine does.
+fn pressure(group: &[PathBuf], machine: &Path) -> String {
+    let own = group.first().and_then(|own| fs::read_to_string(own.join("memory.pressure")).ok());
+    own.unwrap_or_else(|| read(machine))
 }
 
 /// The share of the last 10 s in which all waited, percent.
@@ -137,13 +152,26 @@ mod tests {
         write(&inner, "pids.max", "1000\n");
         write(&inner, "pids.current", "20\n");
         let groups = own_group(root.path(), "1:name=x:/other\n0::/outer/inner\n");
-        assert_eq!(groups, [inner, outer.clone(), root.path().to_owned()]);
+        assert_eq!(groups, [inner.clone(), outer.clone(), root.path().to_owned()]);
         let tasks = |group: &Path| {
             Some(Room { most: number(&group.join("pids.max"))?, used: number(&group.join("pids.current"))? })
         };
         assert_eq!(tightest(&groups, tasks), Some(Room { most: 100, used: 90 }));
         write(&outer, "pids.max", "max\n");
         assert_eq!(tightest(&groups, tasks).unwrap().left(), 980);
+        write(&outer, "memory.max", "4096\n");
+        write(&outer, "memory.current", "0\n");
+        write(&inner, "memory.max", "8192\n");
+        write(&inner, "memory.current", "8000\n");
+        assert_eq!(group_memory(&groups), Some(Room { most: 8192, used: 8000 }), "the least is left there");
+        assert_eq!(group_most(&groups), Some(4096), "but there is never more than this");
+        let machine = root.path().join("pressure");
+        fs::write(&machine, "the machine's").unwrap();
+        assert_eq!(pressure(&groups, &machine), "the machine's");
+        write(&outer, "memory.pressure", "others'");
+        assert_eq!(pressure(&groups, &machine), "the machine's", "a group above has others in it too");
+        write(&groups[0], "memory.pressure", "ours");
+        assert_eq!(pressure(&groups, &machine), "ours");
         assert_eq!(field("inactive_anon 1\ninactive_file 7\n", "inactive_file"), Some(7));
         assert_eq!(
             memory("MemTotal:  100 kB\nMemAvailable:  40 kB\n"),
