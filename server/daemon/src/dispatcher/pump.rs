@@ -16,6 +16,8 @@ impl DispatcherTask {
         }
         loop {
             for id in self.pool.take_stirred() {
+                // What is told of modules and places counts instances too.
+                self.lines.moved = true;
                 let conversation = self.pool.get(id).map(|entry| entry.record.conversation_id);
                 self.lines.stirred(id, conversation);
             }

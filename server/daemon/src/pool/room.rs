@@ -178,7 +178,13 @@ impl Pool {
 
     /// Whom the instances serve, and how many do.
     pub(crate) fn served(&self) -> impl Iterator<Item = (&Pair, usize)> {
-        self.served.pairs.iter().map(|(pair, count)| (pair, *count))
+        let nobody = Pair::none();
+        // Spares serve nobody yet.
+        let serving = move |pair: &Pair, count: usize| {
+            if *pair == nobody { count.saturating_sub(self.spares.len()) } else { count }
+        };
+        let served = self.served.pairs.iter().map(move |(pair, count)| (pair, serving(pair, *count)));
+        served.filter(|(_, count)| *count > 0)
     }
 
     /// Whether every slot is held by a pinned instance.
