@@ -10,9 +10,14 @@ use claude_comms_tests::{
 };
 use tokio::task::JoinSet;
 
-use super::support::{playing, submit, turns, wait};
+use super::{
+    limits::support::{figure, start},
+    support::{playing, submit, turns, wait},
+};
 
 const INTERLEAVINGS: usize = 500;
+/// Those of conversations that begin on spares.
+const ON_SPARES: usize = 100;
 /// Groups of conversations at a time.
 const SIDE_BY_SIDE: usize = 5;
 const CONVERSATIONS: usize = 2;
@@ -152,14 +157,13 @@ fn check_transcripts(server: &TestServer) -> usize {
     checked.len()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_word_of_one_conversation_is_in_a_request_of_another() {
+/// Plays so many of them and checks that nothing crossed.
+async fn play(server: &TestServer, interleavings: usize) -> Seen {
     let seed = Seed::new();
-    let server = playing("recite").configuration("pool: {max_instances: 4}\n").start().await;
     let client = server.client().await;
     let mut running = JoinSet::new();
     let mut all = Seen::default();
-    for number in 0..INTERLEAVINGS {
+    for number in 0..interleavings {
         if running.len() == SIDE_BY_SIDE {
             add(&mut all, running.join_next().await.unwrap().unwrap());
         }
@@ -169,13 +173,31 @@ async fn no_word_of_one_conversation_is_in_a_request_of_another() {
     while let Some(seen) = running.join_next().await {
         add(&mut all, seen.unwrap());
     }
-    assert_eq!(all.completed + all.failed, INTERLEAVINGS * STEPS);
-    assert!(all.completed > INTERLEAVINGS * STEPS / 2, "most turns are answered: {all:?}");
+    assert_eq!(all.completed + all.failed, interleavings * STEPS);
+    assert!(all.completed > interleavings * STEPS / 2, "most turns are answered: {all:?}");
+    let sessions = check_transcripts(server);
+    assert!(sessions > interleavings / 2, "most conversations have a session: {sessions}");
+    println!("isolation: {interleavings} interleavings, {all:?}, {sessions} sessions");
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_word_of_one_conversation_is_in_a_request_of_another() {
+    let server = playing("recite").configuration("pool: {max_instances: 4}\n").start().await;
+    let all = play(&server, INTERLEAVINGS).await;
     assert!(all.moved > INTERLEAVINGS / 8, "conversations were evicted and resumed: {all:?}");
     assert!(all.failed > 0, "processes died in answers: {all:?}");
-    let sessions = check_transcripts(&server);
-    assert!(sessions > INTERLEAVINGS / 2, "most conversations have a session: {sessions}");
-    println!("isolation: {INTERLEAVINGS} interleavings, {all:?}, {sessions} sessions");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_word_of_one_conversation_is_in_a_request_of_another_that_began_on_a_spare() {
+    // Idle ones make room at once, so that there are spares again and again.
+    let pool = "pool: {max_instances: 12, idle_timeout: 200ms, start_stagger: 1ms}\n";
+    let builder = playing("recite").warm_spares(4);
+    let (server, _) = start(builder, pool).await;
+    play(&server, ON_SPARES).await;
+    let used = figure(&server, "claude_comms_spares_total{outcome=\"used\"}").await;
+    assert!(used >= 20.0, "conversations began on spares: {used}");
 }
 
 fn add(all: &mut Seen, seen: Seen) {

@@ -4,4 +4,4 @@ mod budgets;
 mod memory;
 mod processes;
 mod questions;
-mod support;
+pub(crate) mod support;

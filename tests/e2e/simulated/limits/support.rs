@@ -11,7 +11,7 @@ use tokio::{
 };
 
 /// Starts a server with these lines of configuration, whose figures can be scraped.
-pub(super) async fn start(builder: Builder, yaml: &str) -> (TestServer, Client) {
+pub(crate) async fn start(builder: Builder, yaml: &str) -> (TestServer, Client) {
     let socket = builder.world().root().join("metrics.sock");
     let yaml = format!("telemetry: {{ metrics_listen: 'unix:{}' }}\n{yaml}", socket.display());
     let server = builder.configuration(yaml).start().await;
@@ -20,7 +20,7 @@ pub(super) async fn start(builder: Builder, yaml: &str) -> (TestServer, Client) 
 }
 
 /// The value of a figure, by its name and labels as the text format has them.
-pub(super) async fn figure(server: &TestServer, line: &str) -> f64 {
+pub(crate) async fn figure(server: &TestServer, line: &str) -> f64 {
     let mut stream = UnixStream::connect(server.world().root().join("metrics.sock")).await.unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
