@@ -152,6 +152,7 @@ fn the_servers_reader_sees_the_promised_updates() {
     assert_eq!(updates[1], TurnUpdate::OutputBegan);
     assert!(matches!(&updates[2], TurnUpdate::Usage { step: MessageStep::Begun, .. }));
     assert!(matches!(&updates[3], TurnUpdate::Text(text) if text.starts_with("[simulated] ")));
+    assert!(matches!(&updates[4], TurnUpdate::Usage { step: MessageStep::Ended { goes_on: false }, .. }));
     assert!(matches!(updates.last(), Some(TurnUpdate::End(_))));
-    assert_eq!(updates.len(), 4);
+    assert_eq!(updates.len(), 6);
 }
