@@ -3,7 +3,9 @@
 
 use claude_comms_proto::v1::TurnState;
 use claude_comms_tests::{
-    Client, PATIENCE, TestServer, eventually,
+    Client, PATIENCE, TestServer,
+    client::reason,
+    eventually,
     processes::{descriptors, limit_descriptors},
     within,
 };
@@ -52,7 +54,19 @@ async fn without_free_descriptors_warm_turns_go_on_and_others_end_with_a_reason(
     };
     let both = Box::pin(async { tokio::join!(late, restored) });
     let (conversation, ()) = within("a late connection", both).await;
-    completed(client.ask(&conversation, "cold").await.turn());
+    // Starts that failed one after the other are held back for a while.
+    let mut heard = eventually(PATIENCE, "processes are started again", async || {
+        match client.send(&conversation, "cold").await {
+            Ok(heard) => Some(heard),
+            Err(refused) => {
+                assert_eq!(reason(&refused), "BACKEND_FAILING", "{refused:?}");
+                None
+            }
+        }
+    })
+    .await;
+    heard.to_end().await;
+    completed(heard.turn());
     quiet(&server).await;
     eventually(PATIENCE, "as many descriptors as before", async || {
         (descriptors(server.pid()) <= before).then_some(())
