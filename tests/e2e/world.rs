@@ -1,6 +1,7 @@
 //! The process table of a test's world sees what it must see.
 
 use claude_comms_tests::{
+    PATIENCE, eventually,
     processes::{Kind, descriptors, is_alive, resident_bytes, zombies_of},
     within,
     world::World,
@@ -18,7 +19,9 @@ async fn a_reparented_process_in_its_own_session_still_belongs_to_its_world() {
     let grandchild: u32 = line.parse().unwrap();
     let shell = child.id().unwrap();
     child.wait().await.unwrap();
-    let orphan = world.processes().of(Kind::Other).pop().expect("the grandchild is found");
+    // While it becomes another program it shows no environment for a moment.
+    let orphan =
+        eventually(PATIENCE, "the grandchild", async || world.processes().of(Kind::Other).pop()).await;
     assert_eq!(orphan.pid, grandchild);
     assert_ne!(orphan.parent, shell);
     assert!(is_alive(grandchild) && descriptors(grandchild) >= 3 && resident_bytes(grandchild) > 0);

@@ -102,6 +102,8 @@ async fn a_paused_cli_takes_no_time_for_five_seconds_and_goes_on_with_its_memory
     let stage = Stage::new().await;
     let started = stage.start_instance("op", "").await;
     assert_answer(&stage.client.ask(&started.conversation_id, "one").await, "one");
+    // Its end is told before its instance is back.
+    stage.await_state("op", InstanceState::Idle).await;
     let request = PauseInstanceRequest { id: "op".into() };
     let paused = stage.client.instances.clone().pause_instance(request).await.unwrap().into_inner();
     assert_eq!((paused.state(), paused.process_id), (InstanceState::Paused, started.process_id));
