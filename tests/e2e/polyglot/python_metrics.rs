@@ -39,7 +39,8 @@ fn documented() -> BTreeMap<String, String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scrape_has_every_documented_figure_and_agrees_with_get_statistics() {
     let server = session::server()
-        .configuration("telemetry: { metrics_listen: 'http://127.0.0.1:0' }\n")
+        // Budgets have figures where they are set.
+        .configuration("telemetry: { metrics_listen: 'http://127.0.0.1:0' }\npool: { budget_usd: 100 }\n")
         .start()
         .await;
     session::run(&server).await;
