@@ -120,8 +120,8 @@ async fn a_scrape_has_every_documented_figure_and_agrees_with_get_statistics() {
     let labels: BTreeSet<&String> =
         samples.iter().flat_map(|sample| sample["labels"].as_object().unwrap().keys()).collect();
     let known = [
-        "cause", "code", "kind", "le", "method", "outcome", "reason", "scope", "source", "state", "target",
-        "version",
+        "cause", "code", "kind", "le", "method", "name", "outcome", "reason", "scope", "source", "state",
+        "target", "version",
     ];
     assert!(labels.iter().all(|label| known.contains(&label.as_str())), "{labels:?}");
 }
